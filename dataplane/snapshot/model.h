@@ -1,0 +1,223 @@
+// The immutable state that workers forward with. Built off the workers from a checked protobuf snapshot, published by RCU,
+// shared by all workers, never written after publication. Everything a packet needs is an index or a pointer away.
+//
+// Positions (indices into the vectors) are valid inside one Snapshot only. Mutable per-worker state is keyed by Slot, which
+// stays with an id across snapshots; backend_by_slot etc. lead back from a slot to this snapshot's entry, if it still exists.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/flat_map.h"
+#include "dataplane/base/ids.h"
+#include "dataplane/base/keyed_hash.h"
+#include "dataplane/base/time.h"
+#include "dataplane/base/tuple.h"
+
+namespace headgate::snapshot {
+
+// Limits: one place. A snapshot beyond them is refused whole.
+inline constexpr std::size_t kServicesMax = 4096;
+inline constexpr std::size_t kPoolsMax = 4096;
+inline constexpr std::size_t kBackendsMax = 16384;
+inline constexpr std::size_t kInterfacesMax = 256;
+inline constexpr std::size_t kLocalAddressesMax = 1024;
+inline constexpr std::size_t kRoutesMax = 4096;
+inline constexpr std::size_t kNextHopsMax = 16;  // of one route
+inline constexpr std::uint32_t kWeightMax = 1000;
+inline constexpr unsigned kMaglevSlots = 65537;
+inline constexpr std::uint16_t kNone = 0xffff;  // no index
+
+enum class Mode : std::uint8_t { full_nat, nat, dsr, tunnel };
+enum class Algorithm : std::uint8_t { round_robin, least_connections, source_hash, maglev };
+enum class Encapsulation : std::uint8_t { ipip, gue };
+enum class RemovalPolicy : std::uint8_t { keep, reset, rehash };
+enum class Egress : std::uint8_t { drop, route, snat };
+
+struct Interface {
+  InterfaceId id;
+  std::string name;
+  std::uint16_t port = kNone;  // index into the dataplane's ports, by command-line order
+  std::uint16_t vlan = 0;
+  std::uint16_t mtu = 1500;
+  bool gateway = false;
+  Egress egress = Egress::drop;
+  std::vector<IpPrefix> prefixes;
+  std::vector<IpAddress> addresses;
+  std::vector<std::uint16_t> snat_addresses;  // indices into Snapshot::local_addresses (they are entered there too)
+  // An address of ours to resolve neighbors from, per on-link prefix (same order as `prefixes`); unspecified when there is none.
+  std::vector<IpAddress> resolve_from;
+};
+
+struct NextHop {
+  IpAddress gateway;  // unspecified: the destination is on-link
+  std::uint16_t interface = kNone;
+};
+struct Route {
+  IpPrefix prefix;
+  std::vector<NextHop> next_hops;
+};
+
+struct LocalAddress {
+  LocalAddressId id;  // 0 for snat addresses
+  Slot slot = kNoSlot;
+  IpAddress address;
+  std::uint16_t interface = kNone;
+};
+
+struct Backend {
+  BackendId id;
+  Slot slot = kNoSlot;
+  std::uint16_t pool = kNone;
+  std::uint16_t port = 0;  // 0 = the service's
+  std::uint16_t weight = 1;
+  IpAddress address;
+  bool up = true, drain = false;
+  std::uint32_t max_connections = 0;
+  std::string name;
+  bool usable() const { return up && !drain && weight != 0; }
+};
+
+struct Pool {
+  PoolId id;
+  Slot slot = kNoSlot;
+  Algorithm algorithm = Algorithm::round_robin;
+  RemovalPolicy on_removal = RemovalPolicy::keep;
+  bool equal_weights = true;          // of the usable backends
+  std::uint16_t first_backend = 0;    // backends [first_backend, first_backend + backend_count) of Snapshot::backends
+  std::uint16_t backend_count = 0;
+  std::vector<std::uint16_t> usable;  // indices into Snapshot::backends, in order
+  std::vector<std::uint32_t> cumulative_weight;  // of `usable`, for source_hash and weighted sampling
+  // kMaglevSlots entries, each an offset from first_backend; built over all backends with weight > 0 whatever their health
+  // (down ones are skipped by a second probe). Shared between snapshots while membership and weights are the same.
+  std::shared_ptr<const std::vector<std::uint16_t>> maglev;
+  std::uint8_t persistence_v4 = 32, persistence_v6 = 128;
+  Nanos persistence_timeout = 0;  // 0 = no persistence
+  std::string name;
+};
+
+struct Service {
+  ServiceId id;
+  Slot slot = kNoSlot;
+  std::uint16_t pool = kNone;
+  std::uint16_t port = 0;
+  std::uint8_t protocol = 0;
+  Mode mode = Mode::full_nat;
+  Encapsulation encapsulation = Encapsulation::ipip;
+  std::uint16_t gue_port = 6080;
+  bool ping = true;
+  bool reset_on_expiry = true;
+  IpAddress address;
+  std::vector<std::uint16_t> local_v4, local_v6;  // indices into Snapshot::local_addresses usable towards backends of that family
+  std::string name;
+};
+
+// What an address of ours is. One address may be several things.
+struct OwnAddress {
+  std::uint16_t interface = kNone;      // interface whose prefix holds it (we answer ARP/ND there), or kNone
+  std::uint16_t local_address = kNone;  // index
+  bool service = false;
+  bool interface_address = false;
+};
+
+struct Endpoint {  // address, protocol, port
+  IpAddress address;
+  std::uint16_t port = 0;
+  std::uint8_t protocol = 0;
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+struct EndpointHash {
+  std::uint64_t key;
+  std::size_t operator()(const Endpoint& e) const {
+    return fold_multiply(e.address.low() ^ key, e.address.high() ^ (std::uint64_t{e.port} << 8 | e.protocol) ^ 0x9e3779b97f4a7c15ull);
+  }
+};
+struct AddressHash {
+  std::uint64_t key;
+  std::size_t operator()(const IpAddress& a) const { return fold_multiply(a.low() ^ key, a.high() ^ 0x9e3779b97f4a7c15ull); }
+};
+
+struct IdHash {
+  std::uint64_t key;
+  std::size_t operator()(std::uint32_t id) const { return fold_multiply(id ^ key, 0x9e3779b97f4a7c15ull); }
+};
+
+struct Timeouts {
+  Nanos tcp_syn = 10 * kSecond, tcp_established = 7440 * kSecond, tcp_transitory = 240 * kSecond, tcp_closed = 4 * kSecond;
+  Nanos udp = 300 * kSecond, udp_unreplied = 30 * kSecond, icmp = 60 * kSecond;
+};
+
+// Longest-prefix match by one hash map per prefix length present, longest first.
+class RouteTable {
+ public:
+  RouteTable() = default;
+  RouteTable(const std::vector<Route>& routes, std::uint64_t hash_key);
+  // Index into Snapshot::routes, or kNone.
+  std::uint16_t find(const IpAddress& address) const;
+
+ private:
+  struct Level {
+    std::uint8_t length;
+    FlatMap<IpAddress, std::uint16_t, AddressHash> prefixes;
+  };
+  std::vector<Level> v4_, v6_;
+};
+
+struct Snapshot {
+  std::uint64_t generation = 0, epoch = 0;
+  std::string digest;
+  bool drop_unmatched = false;
+
+  std::vector<Interface> interfaces;
+  std::vector<Route> routes;  // the on-link prefixes are in it too, as routes with an unspecified gateway
+  RouteTable route_table;
+  std::vector<LocalAddress> local_addresses;
+  std::vector<Backend> backends;
+  std::vector<Pool> pools;
+  std::vector<Service> services;
+  Timeouts timeouts;
+
+  // [port][vlan] -> interface: small, linear in the VLANs of a port.
+  struct PortVlan {
+    std::uint16_t vlan, interface;
+  };
+  std::vector<std::vector<PortVlan>> interfaces_by_port;
+
+  FlatMap<IpAddress, OwnAddress, AddressHash> own_addresses;
+  FlatMap<Endpoint, std::uint16_t, EndpointHash> services_by_endpoint;
+  // Endpoints from which replies of `nat` flows come: (backend address, port, protocol). Value: a service's index.
+  FlatMap<Endpoint, std::uint16_t, EndpointHash> nat_endpoints;
+
+  std::vector<std::uint16_t> service_by_slot, pool_by_slot, backend_by_slot;  // kNone when gone
+
+  std::uint16_t probe_port = kNone;  // index of a port
+  IpPrefix probe_v4, probe_v6;       // length 0 = none
+  // Probed backends by id: (backend index, a service that uses its pool and says mode and address).
+  struct ProbeTarget {
+    std::uint16_t backend = kNone, service = kNone;
+  };
+  FlatMap<std::uint32_t, ProbeTarget, IdHash> probe_targets;
+
+  const Service* service_of_slot(Slot slot) const {
+    return slot < service_by_slot.size() && service_by_slot[slot] != kNone ? &services[service_by_slot[slot]] : nullptr;
+  }
+  const Backend* backend_of_slot(Slot slot) const {
+    return slot < backend_by_slot.size() && backend_by_slot[slot] != kNone ? &backends[backend_by_slot[slot]] : nullptr;
+  }
+  const Interface* interface_at(std::uint16_t port, std::uint16_t vlan) const {
+    if (port >= interfaces_by_port.size()) return nullptr;
+    for (const PortVlan& entry : interfaces_by_port[port]) {
+      if (entry.vlan == vlan) return &interfaces[entry.interface];
+    }
+    return nullptr;
+  }
+  const Service* find_service(const IpAddress& address, std::uint16_t port, std::uint8_t protocol) const {
+    const std::uint16_t* index = services_by_endpoint.find(Endpoint{address, port, protocol});
+    return index == nullptr ? nullptr : &services[*index];
+  }
+};
+
+}  // namespace headgate::snapshot
