@@ -1,8 +1,9 @@
-// The immutable state that workers forward with. Built off the workers from a checked protobuf snapshot, published by RCU,
-// shared by all workers, never written after publication. Everything a packet needs is an index or a pointer away.
+// The immutable state that workers forward with. Built off the workers from a checked protobuf snapshot, published by
+// RCU, shared by all workers, never written after publication. Everything a packet needs is an index or a pointer away.
 //
-// Positions (indices into the vectors) are valid inside one Snapshot only. Mutable per-worker state is keyed by Slot, which
-// stays with an id across snapshots; backend_by_slot etc. lead back from a slot to this snapshot's entry, if it still exists.
+// Positions (indices into the vectors) are valid inside one Snapshot only. Mutable per-worker state is keyed by Slot,
+// which stays with an id across snapshots; backend_by_slot etc. lead back from a slot to this snapshot's entry, if it
+// still exists.
 #pragma once
 
 #include <array>
@@ -29,7 +30,18 @@ inline constexpr std::size_t kRoutesMax = 4096;
 inline constexpr std::size_t kNextHopsMax = 16;  // of one route
 inline constexpr std::uint32_t kWeightMax = 1000;
 inline constexpr unsigned kMaglevSlots = 65537;
-inline constexpr std::uint16_t kNone = 0xffff;  // no index
+inline constexpr std::uint16_t kNone = 0xffff;           // no index
+inline constexpr std::size_t kInterfaceEntriesMax = 64;  // prefixes, own addresses or snat addresses of one interface
+inline constexpr std::size_t kMaglevPoolsMax = 1024;     // 128 KiB each
+inline constexpr std::size_t kNatEndpointsMax = 262144;  // (backend, port, protocol) of services in mode nat
+inline constexpr std::size_t kNameBytesMax = 255;
+inline constexpr std::uint32_t kTimeoutSecondsMax = 1'000'000;  // flows count milliseconds in 32 bits
+inline constexpr std::uint16_t kMtuMin = 1280, kMtuMax = 9000;  // RFC 8200 section 5; our largest buffers
+// Slots: twice the limit, so that a whole configuration can be replaced while flows still hold all of the old one.
+inline constexpr std::size_t kServiceSlots = 2 * kServicesMax;
+inline constexpr std::size_t kPoolSlots = 2 * kPoolsMax;
+inline constexpr std::size_t kBackendSlots = 2 * kBackendsMax;
+inline constexpr std::size_t kLocalAddressSlots = 2 * kLocalAddressesMax;
 
 enum class Mode : std::uint8_t { full_nat, nat, dsr, tunnel };
 enum class Algorithm : std::uint8_t { round_robin, least_connections, source_hash, maglev };
@@ -48,7 +60,8 @@ struct Interface {
   std::vector<IpPrefix> prefixes;
   std::vector<IpAddress> addresses;
   std::vector<std::uint16_t> snat_addresses;  // indices into Snapshot::local_addresses (they are entered there too)
-  // An address of ours to resolve neighbors from, per on-link prefix (same order as `prefixes`); unspecified when there is none.
+  // An address of ours to resolve neighbors from, per on-link prefix (same order as `prefixes`); unspecified when there
+  // is none.
   std::vector<IpAddress> resolve_from;
 };
 
@@ -62,10 +75,10 @@ struct Route {
 };
 
 struct LocalAddress {
-  LocalAddressId id;  // 0 for snat addresses
-  Slot slot = kNoSlot;
+  LocalAddressId id;    // 0 for snat addresses that are not local addresses too
+  Slot slot = kNoSlot;  // stays with the address, not the id: the local ports in use belong to the address
   IpAddress address;
-  std::uint16_t interface = kNone;
+  std::uint16_t interface = kNone;  // kNone: in no on-link prefix, so routed to us
 };
 
 struct Backend {
@@ -76,7 +89,7 @@ struct Backend {
   std::uint16_t weight = 1;
   IpAddress address;
   bool up = true, drain = false;
-  std::uint32_t max_connections = 0;
+  std::uint32_t max_connections = 0;  // 0 = no limit (also when the limit could never bind: see BuildInput::flow_limit)
   std::string name;
   bool usable() const { return up && !drain && weight != 0; }
 };
@@ -86,13 +99,17 @@ struct Pool {
   Slot slot = kNoSlot;
   Algorithm algorithm = Algorithm::round_robin;
   RemovalPolicy on_removal = RemovalPolicy::keep;
-  bool equal_weights = true;          // of the usable backends
-  std::uint16_t first_backend = 0;    // backends [first_backend, first_backend + backend_count) of Snapshot::backends
+  bool equal_weights = true;        // of the usable backends
+  std::uint16_t first_backend = 0;  // backends [first_backend, first_backend + backend_count) of Snapshot::backends
   std::uint16_t backend_count = 0;
-  std::vector<std::uint16_t> usable;  // indices into Snapshot::backends, in order
-  std::vector<std::uint32_t> cumulative_weight;  // of `usable`, for source_hash and weighted sampling
-  // kMaglevSlots entries, each an offset from first_backend; built over all backends with weight > 0 whatever their health
-  // (down ones are skipped by a second probe). Shared between snapshots while membership and weights are the same.
+  std::vector<std::uint16_t> usable;             // indices into Snapshot::backends, in order
+  std::vector<std::uint32_t> cumulative_weight;  // of `usable`, for weighted sampling
+  // source_hash only: cumulative weights of all backends by offset from first_backend, whatever their health, so that a
+  // backend that goes down moves only its own clients (a second hash skips it).
+  std::vector<std::uint32_t> all_cumulative_weight;
+  // kMaglevSlots entries, each an offset from first_backend; built over all backends with weight > 0 whatever their
+  // health (down ones are skipped by a second probe). Shared between snapshots while membership and weights are the
+  // same.
   std::shared_ptr<const std::vector<std::uint16_t>> maglev;
   std::uint8_t persistence_v4 = 32, persistence_v6 = 128;
   Nanos persistence_timeout = 0;  // 0 = no persistence
@@ -111,7 +128,8 @@ struct Service {
   bool ping = true;
   bool reset_on_expiry = true;
   IpAddress address;
-  std::vector<std::uint16_t> local_v4, local_v6;  // indices into Snapshot::local_addresses usable towards backends of that family
+  // Indices into Snapshot::local_addresses usable towards backends of that family.
+  std::vector<std::uint16_t> local_v4, local_v6;
   std::string name;
 };
 
@@ -132,12 +150,15 @@ struct Endpoint {  // address, protocol, port
 struct EndpointHash {
   std::uint64_t key;
   std::size_t operator()(const Endpoint& e) const {
-    return fold_multiply(e.address.low() ^ key, e.address.high() ^ (std::uint64_t{e.port} << 8 | e.protocol) ^ 0x9e3779b97f4a7c15ull);
+    return fold_multiply(e.address.low() ^ key,
+                         e.address.high() ^ (std::uint64_t{e.port} << 8 | e.protocol) ^ 0x9e3779b97f4a7c15ull);
   }
 };
 struct AddressHash {
   std::uint64_t key;
-  std::size_t operator()(const IpAddress& a) const { return fold_multiply(a.low() ^ key, a.high() ^ 0x9e3779b97f4a7c15ull); }
+  std::size_t operator()(const IpAddress& a) const {
+    return fold_multiply(a.low() ^ key, a.high() ^ 0x9e3779b97f4a7c15ull);
+  }
 };
 
 struct IdHash {
@@ -146,7 +167,8 @@ struct IdHash {
 };
 
 struct Timeouts {
-  Nanos tcp_syn = 10 * kSecond, tcp_established = 7440 * kSecond, tcp_transitory = 240 * kSecond, tcp_closed = 4 * kSecond;
+  Nanos tcp_syn = 10 * kSecond, tcp_established = 7440 * kSecond, tcp_transitory = 240 * kSecond,
+        tcp_closed = 4 * kSecond;
   Nanos udp = 300 * kSecond, udp_unreplied = 30 * kSecond, icmp = 60 * kSecond;
 };
 

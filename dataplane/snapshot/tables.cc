@@ -1,0 +1,175 @@
+#include <algorithm>
+
+#include "dataplane/base/check.h"
+#include "dataplane/snapshot/decode.h"
+#include "dataplane/snapshot/maglev.h"
+
+namespace headgate::snapshot::internal {
+namespace {
+
+template <class Entry>
+std::vector<std::uint16_t> positions_by_slot(const std::vector<Entry>& entries) {
+  std::size_t size = 0;
+  for (const Entry& entry : entries) size = std::max(size, std::size_t{entry.slot} + 1);
+  std::vector<std::uint16_t> positions(size, kNone);
+  for (std::size_t i = 0; i < entries.size(); ++i) positions[entries[i].slot] = static_cast<std::uint16_t>(i);
+  return positions;
+}
+
+void index_ports(Context& context) {
+  Snapshot& out = context.out;
+  out.interfaces_by_port.resize(context.input.port_names.size());
+  for (std::size_t i = 0; i < out.interfaces.size(); ++i) {
+    const Interface& interface = out.interfaces[i];
+    out.interfaces_by_port[interface.port].push_back({interface.vlan, static_cast<std::uint16_t>(i)});
+  }
+}
+
+void index_own_addresses(Context& context) {
+  Snapshot& out = context.out;
+  std::unordered_map<IpAddress, OwnAddress, AddressHash> own(context.own.size(), AddressHash{context.input.hash_key});
+  for (std::size_t i = 0; i < out.interfaces.size(); ++i) {
+    for (const IpAddress& address : out.interfaces[i].addresses) {
+      own[address].interface_address = true;
+      own[address].interface = static_cast<std::uint16_t>(i);
+    }
+  }
+  for (std::size_t i = 0; i < out.local_addresses.size(); ++i) {
+    OwnAddress& entry = own[out.local_addresses[i].address];
+    entry.local_address = static_cast<std::uint16_t>(i);
+    if (entry.interface == kNone) entry.interface = out.local_addresses[i].interface;
+  }
+  for (const Service& service : out.services) {
+    OwnAddress& entry = own[service.address];
+    entry.service = true;
+    if (entry.interface == kNone) entry.interface = context.on_link_interface(service.address);
+  }
+  const std::vector<std::pair<IpAddress, OwnAddress>> entries(own.begin(), own.end());
+  out.own_addresses = {entries, AddressHash{context.input.hash_key}};
+}
+
+// Interface addresses first, then local addresses, then service addresses: the first of ours inside each prefix.
+void choose_resolvers(Context& context) {
+  Snapshot& out = context.out;
+  for (Interface& interface : out.interfaces) {
+    for (const IpPrefix& prefix : interface.prefixes) {
+      const auto inside = [&](const IpAddress& a) { return prefix.contains(a); };
+      const auto found = std::ranges::find_if(interface.addresses, inside);
+      interface.resolve_from.push_back(found == interface.addresses.end() ? IpAddress{} : *found);
+    }
+  }
+  const auto offer = [&](const IpAddress& address) {
+    const Route* route = context.on_link_route(address);
+    if (route == nullptr) return;
+    Interface& interface = out.interfaces[route->next_hops.front().interface];
+    const auto prefix = std::ranges::find(interface.prefixes, route->prefix) - interface.prefixes.begin();
+    IpAddress& chosen = interface.resolve_from[static_cast<std::size_t>(prefix)];
+    if (chosen.is_unspecified()) chosen = address;
+  };
+  for (const LocalAddress& local : out.local_addresses) offer(local.address);
+  for (const Service& service : out.services) offer(service.address);
+}
+
+void index_endpoints(Context& context) {
+  Snapshot& out = context.out;
+  std::vector<std::pair<Endpoint, std::uint16_t>> entries;
+  entries.reserve(out.services.size());
+  for (std::size_t i = 0; i < out.services.size(); ++i) {
+    const Service& service = out.services[i];
+    entries.push_back({{service.address, service.port, service.protocol}, static_cast<std::uint16_t>(i)});
+  }
+  out.services_by_endpoint = {entries, EndpointHash{context.input.hash_key}};
+  entries.clear();
+  for (std::size_t i = out.services.size(); i-- > 0;) {  // backwards: of services that share an endpoint the first wins
+    const Service& service = out.services[i];
+    if (service.mode != Mode::nat) continue;
+    const Pool& pool = out.pools[service.pool];
+    for (std::size_t b = pool.first_backend; b < std::size_t{pool.first_backend} + pool.backend_count; ++b) {
+      const Backend& backend = out.backends[b];
+      const std::uint16_t port = backend.port == 0 ? service.port : backend.port;
+      entries.push_back({{backend.address, port, service.protocol}, static_cast<std::uint16_t>(i)});
+    }
+  }
+  out.nat_endpoints = {entries, EndpointHash{context.input.hash_key}};
+}
+
+void index_probes(Context& context) {
+  Snapshot& out = context.out;
+  std::vector<std::uint16_t> service_of_pool(out.pools.size(), kNone);
+  for (std::size_t i = out.services.size(); i-- > 0;)
+    service_of_pool[out.services[i].pool] = static_cast<std::uint16_t>(i);
+  std::vector<std::pair<std::uint32_t, Snapshot::ProbeTarget>> entries;
+  if (out.probe_port != kNone) {
+    entries.reserve(out.backends.size());
+    for (std::size_t b = 0; b < out.backends.size(); ++b) {
+      const std::uint16_t service = service_of_pool[out.backends[b].pool];
+      if (service != kNone) entries.push_back({out.backends[b].id.value, {static_cast<std::uint16_t>(b), service}});
+    }
+  }
+  out.probe_targets = {entries, IdHash{context.input.hash_key}};
+}
+
+// Same ids and weights at the same offsets; health does not matter to the table.
+bool same_members(const Snapshot& a, const Pool& pa, const Snapshot& b, const Pool& pb) {
+  if (pa.backend_count != pb.backend_count) return false;
+  for (unsigned i = 0; i < pa.backend_count; ++i) {
+    const Backend& x = a.backends[pa.first_backend + i];
+    const Backend& y = b.backends[pb.first_backend + i];
+    if (x.id != y.id || x.weight != y.weight) return false;
+  }
+  return true;
+}
+
+std::shared_ptr<const std::vector<std::uint16_t>> maglev_of(const Context& context, const Pool& pool) {
+  const Snapshot* previous = context.input.previous;
+  if (previous != nullptr && pool.slot < previous->pool_by_slot.size() && previous->pool_by_slot[pool.slot] != kNone) {
+    const Pool& before = previous->pools[previous->pool_by_slot[pool.slot]];
+    if (before.id == pool.id && before.maglev != nullptr && same_members(*previous, before, context.out, pool)) {
+      return before.maglev;
+    }
+  }
+  std::vector<MaglevMember> members;
+  for (unsigned i = 0; i < pool.backend_count; ++i) {
+    const Backend& backend = context.out.backends[pool.first_backend + i];
+    if (backend.weight != 0) members.push_back({backend.id, backend.weight, static_cast<std::uint16_t>(i)});
+  }
+  if (members.empty()) return nullptr;
+  return std::make_shared<const std::vector<std::uint16_t>>(build_maglev(members));
+}
+
+void fill_pool(Context& context, Pool& pool) {
+  std::uint32_t usable_weight = 0, all_weight = 0;
+  const auto backends = std::span(context.out.backends).subspan(pool.first_backend, pool.backend_count);
+  const auto usable = static_cast<std::size_t>(std::ranges::count_if(backends, &Backend::usable));
+  pool.usable.reserve(usable);
+  pool.cumulative_weight.reserve(usable);
+  if (pool.algorithm == Algorithm::source_hash) pool.all_cumulative_weight.reserve(pool.backend_count);
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    const Backend& backend = backends[i];
+    all_weight += backend.weight;
+    if (pool.algorithm == Algorithm::source_hash) pool.all_cumulative_weight.push_back(all_weight);
+    if (!backend.usable()) continue;
+    usable_weight += backend.weight;
+    pool.usable.push_back(static_cast<std::uint16_t>(pool.first_backend + i));
+    pool.cumulative_weight.push_back(usable_weight);
+    pool.equal_weights &= backend.weight == context.out.backends[pool.usable.front()].weight;
+  }
+  if (pool.algorithm == Algorithm::maglev) pool.maglev = maglev_of(context, pool);
+}
+
+}  // namespace
+
+void build_tables(Context& context) {
+  Snapshot& out = context.out;
+  out.service_by_slot = positions_by_slot(out.services);
+  out.pool_by_slot = positions_by_slot(out.pools);
+  out.backend_by_slot = positions_by_slot(out.backends);
+  index_ports(context);
+  index_own_addresses(context);
+  choose_resolvers(context);
+  index_endpoints(context);
+  index_probes(context);
+  for (Pool& pool : out.pools) fill_pool(context, pool);
+}
+
+}  // namespace headgate::snapshot::internal
