@@ -1,0 +1,225 @@
+"""The command line of tools/lab."""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from . import addresses as at
+from .box import DAEMONS, BoxOptions
+from .config import Config
+from .shell import REPOSITORY, CommandFailed, Refused, run
+from .site import Site, SiteOptions
+
+DEFAULT_RUN_DIR = Path("/run/headgate-lab")
+EPILOG = """\
+hosts: client, box-a, web1, web2, web3, net (the two bridges and the router)
+services: 192.0.2.100 and [2001:db8:1::100] full_nat, .101 nat, .102 dsr, .103 tunnel IPIP, .104 tunnel GUE, .105 and .106
+tunnels with an outer header of the other family; on each TCP 80 (/, /client, /blob/SIZE, /upload), UDP 7 (echo), UDP 53
+"""
+NEXT = """\
+What to type next:
+  tools/lab demo                                          what it can show you
+  tools/lab exec client curl -s http://192.0.2.100/       one request (any host, any command; `bash` for a shell)
+  tools/lab exec box-a headgate show services             the console of the box
+  tools/lab status                                        what runs, and where its logs are
+  tools/lab down                                          remove all of it
+"""
+
+
+def main() -> int:
+    arguments = parser().parse_args()
+    try:
+        return arguments.run(arguments) or 0
+    except Refused as refusal:
+        print(f"tools/lab: {refusal}", file=sys.stderr)
+    except (CommandFailed, TimeoutError) as failure:
+        print(f"tools/lab: {failure}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("tools/lab: interrupted", file=sys.stderr)
+    return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="tools/lab", description="A whole Headgate site in network namespaces of this machine.",
+                                  epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    up_command = commands.add_parser("up", help="install what is missing, build, start everything, show traffic")
+    up_command.add_argument("--workers", type=int, default=1, help="workers of the dataplane (default 1)")
+    up_command.add_argument("--queues", type=int, default=1, help="queues of each port, 1 or 2 (default 1)")
+    up_command.add_argument("--idle", choices=("adaptive", "poll"), default="adaptive", help="what idle workers do")
+    up_command.add_argument("--preset", default="release", help="CMake preset to build and run (default release)")
+    up_command.add_argument("--no-build", action="store_true", help="run what is built already")
+    up_command.add_argument("--hugepages", action="store_true", help="use 2 MB pages (reserved here, given back by down)")
+    up_command.set_defaults(run=up)
+
+    commands.add_parser("down", help="remove everything the lab made, also after a crash").set_defaults(run=down)
+    commands.add_parser("status", help="what runs").set_defaults(run=status)
+
+    demo_command = commands.add_parser("demo", help="show one behaviour; without a name, list them")
+    demo_command.add_argument("name", nargs="?")
+    demo_command.set_defaults(run=demo)
+
+    exec_command = commands.add_parser("exec", help="run a command on a host")
+    exec_command.add_argument("host")
+    exec_command.add_argument("command", nargs=argparse.REMAINDER)
+    exec_command.set_defaults(run=execute)
+
+    logs_command = commands.add_parser("logs", help="the logs of a host, or of all")
+    logs_command.add_argument("host", nargs="?")
+    logs_command.add_argument("--lines", type=int, default=20, help="of each log (default 20)")
+    logs_command.set_defaults(run=logs)
+
+    commands.add_parser("reload", help="have the box read its configuration file again").set_defaults(run=reload)
+    return top
+
+
+def existing_site() -> Site:
+    options = SiteOptions.load(DEFAULT_RUN_DIR)
+    if options is None:
+        raise Refused("the lab is not up: tools/lab up")
+    return Site(options)
+
+
+# -- up and down ---------------------------------------------------------------------------------------------------------
+
+
+def up(arguments: argparse.Namespace) -> int:
+    options = SiteOptions(box=BoxOptions(workers=arguments.workers, queues=arguments.queues, idle=arguments.idle,
+                                         preset=arguments.preset, hugepages=arguments.hugepages))
+    site = Site(options)
+    site.check()
+    with site.exclusive():
+        if is_whole(SiteOptions.load(DEFAULT_RUN_DIR)):
+            print("The lab is up already (tools/lab down removes it).")
+            site = existing_site()
+        else:
+            if not arguments.no_build:
+                build(arguments.preset)
+            site.box.check_binaries()
+            site.down()  # what a crash or an interrupted `up` left
+            make(site)
+        show_traffic(site)
+    print(NEXT, end="")
+    return 0
+
+
+def is_whole(options: SiteOptions | None) -> bool:
+    """True when a lab exists and its box runs."""
+    if options is None:
+        return False
+    site = Site(options)
+    return all(site.processes.pid(host, name) for host, name in site.processes.names()) and site.box.daemon_pid(DAEMONS[0]) is not None
+
+
+def build(preset: str) -> None:
+    started = time.monotonic()
+    print(f"Building ({preset}); the first time takes minutes ...", flush=True)
+    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
+        done = run(*command_in_repository(command), check=False, timeout=3600)
+        if done.returncode != 0:
+            print((done.stdout + done.stderr)[-6000:], file=sys.stderr)
+            raise Refused(f"the build failed: `{' '.join(command)}` in the repository shows it again")
+    print(f"Built in {time.monotonic() - started:.0f} s.")
+
+
+def command_in_repository(command: list[str]) -> list[str]:
+    return ["env", "-C", str(REPOSITORY), *command]
+
+
+def make(site: Site) -> None:
+    started = time.monotonic()
+    print("Starting client, router, box and three web servers ...", flush=True)
+    try:
+        site.up(Config())
+    except BaseException:
+        print("Removing what was started ...", file=sys.stderr)
+        site.down()
+        raise
+    print(f"Ready after {time.monotonic() - started:.1f} s: client 192.0.2.10 -> box -> web1..3 10.10.0.21-23, through AF_XDP.\n")
+
+
+def show_traffic(site: Site) -> None:
+    target = at.url(at.front(100))
+    answers = site.answers(target, 12)
+    print(f"12 x tools/lab exec client curl -s {target}\n  {' '.join(answers)}")
+    print("  " + ", ".join(f"{name}: {count}" for name, count in sorted(Counter(answers).items())) + "\n")
+
+
+def down(arguments: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        raise Refused("removing namespaces needs root: run this with sudo")
+    site = Site(SiteOptions.load(DEFAULT_RUN_DIR) or SiteOptions())
+    with site.exclusive(wait=10):
+        existed = site.exists() or site.run_dir.exists()
+        site.down()
+    site.run_dir.with_suffix(".lock").unlink(missing_ok=True)
+    print("The lab is down." if existed else "There was no lab.")
+    return 0
+
+
+# -- looking -------------------------------------------------------------------------------------------------------------
+
+
+def status(arguments: argparse.Namespace) -> int:
+    site = existing_site()
+    dead = [f"{host}.{name}" for host, name in site.processes.names() if site.processes.pid(host, name) is None]
+    count = len(site.processes.names())
+    print(f"run directory  {site.run_dir}\nnamespaces     {' '.join(site.network.recorded())}")
+    print(f"processes      {count - len(dead)} of {count} run" + (f"; dead: {', '.join(dead)}" if dead else ""))
+    for name in DAEMONS:
+        print(f"{name:22} {site.box.daemon_pid(name) or 'does not run'}")
+    try:
+        running = site.box.running()
+    except Exception as error:  # gRPC has its own family of exceptions
+        print(f"dataplane API  no answer: {str(error).splitlines()[0]}")
+        return 1
+    print(f"configuration  {site.box.config_file}\ngeneration     {running.generation} on {running.workers} worker(s)")
+    for port in site.box.api.call("Stats").port:
+        print(f"port {port.name:9} {'up' if port.link_up else 'DOWN'}, {port.driver}, steering {port.steering}, "
+              f"rx {port.rx_packets} tx {port.tx_packets} packets")
+    return 1 if dead else 0
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    site = existing_site()
+    host = arguments.host.removeprefix("hg-")
+    if site.network.namespace(host) not in site.network.recorded():
+        raise Refused(f"there is no host {arguments.host}; there are: {', '.join(site.hosts())}")
+    command = arguments.command or ["bash"]
+    environment = os.environ | {"PATH": f"{site.box.bin}:{os.environ.get('PATH', '')}"}
+    if host == "box-a":
+        environment["HEADGATE_DATAPLANE"] = str(site.box.socket)
+    os.execvpe("ip", ["ip", "netns", "exec", site.network.namespace(host), *command], environment)
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    site = existing_site()
+    host = (arguments.host or "").removeprefix("hg-")
+    found = sorted([*site.processes.logs.glob(f"{host or '*'}.*"), *site.run_dir.glob(f"{host or '*'}/*.log")])
+    if not found:
+        raise Refused(f"there is no log of {arguments.host or 'any host'}")
+    for log in found:
+        lines = log.read_text(errors="replace").splitlines()
+        if lines:
+            print(f"==> {log}")
+            print("\n".join(lines[-arguments.lines:]))
+    return 0
+
+
+def reload(arguments: argparse.Namespace) -> int:
+    print(f"generation {existing_site().box.reload()} runs")
+    return 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    from . import demos
+    return demos.run_demo(existing_site(), arguments.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

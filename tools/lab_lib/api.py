@@ -1,0 +1,62 @@
+"""The dataplane's API for tests and the lab: dataplane.proto, compiled when first needed, over the box's unix socket."""
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+from .shell import REPOSITORY, run
+
+PROTO = "dataplane/api/dataplane.proto"
+SERVICE = "/headgate.dataplane.v1.Dataplane/"
+REQUESTS = {"Apply": "ApplyRequest", "Running": "RunningRequest", "Stats": "StatsRequest", "ListFlows": "FlowFilter",
+            "ClearFlows": "FlowFilter", "Explain": "ExplainRequest", "Neighbors": "NeighborsRequest"}
+REPLIES = {"Apply": "ApplyReply", "Running": "RunningReply", "Stats": "StatsReply", "ListFlows": "FlowsReply",
+           "ClearFlows": "ClearFlowsReply", "Explain": "ExplainReply", "Neighbors": "NeighborsReply"}
+
+
+class DataplaneApi:
+    def __init__(self, socket_path: Path, work_dir: Path) -> None:
+        import grpc  # not before tools/setup has run
+        self.messages = load_messages(work_dir)
+        # A restarted dataplane is found again within 100 ms, as the contract of the socket says.
+        self.channel = grpc.insecure_channel(f"unix:{socket_path}", options=[
+            ("grpc.max_receive_message_length", 256 << 20), ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)])
+
+    def call(self, method: str, timeout: float = 5, **fields: Any) -> Any:
+        """One call by its name in the proto, e.g. call("Explain", protocol="tcp", ...)."""
+        request = getattr(self.messages, REQUESTS[method])
+        reply = getattr(self.messages, REPLIES[method])
+        stub = self.channel.unary_unary(SERVICE + method, request.SerializeToString, reply.FromString)
+        return stub(request(**fields), timeout=timeout)
+
+    def capture(self, timeout: float = 30, **fields: Any) -> Iterator[Any]:
+        stub = self.channel.unary_stream(SERVICE + "Capture", self.messages.CaptureRequest.SerializeToString,
+                                         self.messages.CapturedPacket.FromString)
+        return stub(self.messages.CaptureRequest(**fields), timeout=timeout)
+
+    def drops(self) -> dict[str, int]:
+        """Packets dropped so far by reason, over all workers."""
+        total: dict[str, int] = {}
+        for worker in self.call("Stats").worker:
+            for drop in worker.drop:
+                total[drop.reason] = total.get(drop.reason, 0) + drop.packets
+        return total
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def load_messages(work_dir: Path) -> Any:
+    work_dir.mkdir(parents=True, exist_ok=True)
+    name = PROTO.removesuffix(".proto").replace("/", ".") + "_pb2"
+    if name not in sys.modules:
+        run("protoc", f"--proto_path={REPOSITORY}", f"--python_out={work_dir}", str(REPOSITORY / PROTO))
+        sys.path.insert(0, str(work_dir))
+        try:
+            return importlib.import_module(name)
+        finally:
+            sys.path.remove(str(work_dir))
+    return sys.modules[name]

@@ -1,0 +1,138 @@
+"""The box of a site: its files, the supervisor that runs the two daemons, and ways to look at them."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .api import DataplaneApi
+from .config import Config
+from .network import Network
+from .processes import Processes, start_time
+from .shell import REPOSITORY, Refused, run, wait_for
+
+HOST = "box-a"
+PROBE_INTERFACE = "hgprobe0"
+DAEMONS = ("headgate-dataplane", "headgate-controlplane")
+
+
+@dataclass(frozen=True)
+class BoxOptions:
+    workers: int = 1
+    queues: int = 1
+    idle: str = "adaptive"
+    port_kind: str = "af_xdp"   # af_xdp: beside the kernel on its interface; af_packet: the dataplane owns the port whole
+    preset: str = "release"
+    flows: int = 65536
+    memory_mb: int = 0          # 0 = the dataplane's own default
+    hugepages: bool = False
+
+    def dataplane_arguments(self, home: Path) -> list[str]:
+        arguments = []
+        for name in ("front", "servers"):
+            arguments += ["--port", f"{name}={self.port_kind}:eth-{name},queues={self.queues}"]
+        arguments += ["--port", f"probe=tap:{PROBE_INTERFACE}", "--workers", str(self.workers), "--idle", self.idle,
+                      "--flows", str(self.flows), "--socket", str(home / "dataplane.sock"), "--state-dir", str(home)]
+        arguments += [] if self.hugepages else ["--no-huge"]
+        arguments += ["--memory", str(self.memory_mb)] if self.memory_mb else []
+        return arguments
+
+
+class Box:
+    def __init__(self, network: Network, processes: Processes, run_dir: Path, options: BoxOptions) -> None:
+        self.network = network
+        self.processes = processes
+        self.options = options
+        self.home = run_dir / HOST
+        self.config_file = self.home / "headgate.txtpb"
+        self.socket = self.home / "dataplane.sock"
+        self.bin = REPOSITORY / "build" / options.preset / "bin"
+        self._api: DataplaneApi | None = None
+
+    # -- start and stop --------------------------------------------------------------------------------------------------
+
+    def check_binaries(self) -> None:
+        for name in (*DAEMONS, "headgate-supervisor", "headgate"):
+            if not (self.bin / name).exists():
+                raise Refused(f"{self.bin.relative_to(REPOSITORY)}/{name} does not exist: build it "
+                              f"(cmake --preset {self.options.preset} && cmake --build --preset {self.options.preset})")
+
+    def write_config(self, config: Config) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        partial = self.config_file.with_suffix(".new")
+        partial.write_text("# Written by tools/lab. Edit it and say: tools/lab reload\n" + config.text())
+        partial.rename(self.config_file)
+
+    def start(self, config: Config) -> None:
+        self.check_binaries()
+        self.write_config(config)
+        supervisor_config = self.home / "supervisor.conf"
+        supervisor_config.write_text(self.supervisor_config())
+        self.processes.start(self.network.namespace(HOST), HOST, "supervisor", str(self.bin / "headgate-supervisor"), "--config",
+                             str(supervisor_config))
+
+    def supervisor_config(self) -> str:
+        dataplane = [str(self.bin / "headgate-dataplane"), *self.options.dataplane_arguments(self.home)]
+        controlplane = [str(self.bin / "headgate-controlplane"), "--config", str(self.config_file), "--dataplane",
+                        str(self.socket), "--state-dir", str(self.home)]
+        return f"dataplane {' '.join(dataplane)}\ncontrolplane {' '.join(controlplane)}\n"
+
+    def stop(self) -> None:
+        if self._api is not None:
+            self._api.close()
+            self._api = None
+        self.processes.stop(HOST, "supervisor")
+
+    # -- configuration ---------------------------------------------------------------------------------------------------
+
+    def reload(self, config: Config | None = None, timeout: float = 10) -> int:
+        """Has the control plane read its file again, waits until a new generation runs, and returns that."""
+        before = self.running().generation
+        if config is not None:
+            self.write_config(config)
+        self.signal("headgate-controlplane", signal.SIGHUP)
+        wait_for(lambda: self.running().generation > before, f"a generation after {before}", timeout)
+        return self.running().generation
+
+    # -- daemons ---------------------------------------------------------------------------------------------------------
+
+    def daemon_pid(self, name: str) -> int | None:
+        """The pid of a daemon in this box's namespace."""
+        for text in run("ip", "netns", "pids", self.network.namespace(HOST), check=False).stdout.split():
+            try:
+                executable = os.readlink(f"/proc/{text}/exe")
+            except OSError:
+                continue
+            if Path(executable.removesuffix(" (deleted)")).name == name and start_time(int(text)) is not None:
+                return int(text)
+        return None
+
+    def signal(self, name: str, number: int) -> int:
+        pid = self.daemon_pid(name)
+        if pid is None:
+            raise Refused(f"{name} does not run")
+        os.kill(pid, number)
+        return pid
+
+    def wait_new_pid(self, name: str, old: int, timeout: float = 10) -> int:
+        return wait_for(lambda: (pid := self.daemon_pid(name)) is not None and pid != old and pid, f"a new {name}", timeout)
+
+    @property
+    def api(self) -> DataplaneApi:
+        if self._api is None:
+            self._api = DataplaneApi(self.socket, self.home / "python")
+        return self._api
+
+    def running(self):  # -> RunningReply
+        return self.api.call("Running")
+
+    def cli(self, *arguments: str, check: bool = True, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        """The console, as an operator on the box types it."""
+        return run("ip", "netns", "exec", self.network.namespace(HOST), str(self.bin / "headgate"), "--dataplane", str(self.socket),
+                   *arguments, check=check, timeout=timeout)
+
+    def log_tail(self, lines: int = 20) -> str:
+        log = self.processes.log(HOST, "supervisor")
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""

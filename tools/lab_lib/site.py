@@ -1,0 +1,196 @@
+"""A whole site: client, router, box and web servers. tools/lab keeps one for people, tests/system makes its own."""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterator, TextIO
+
+from . import addresses as at
+from .box import HOST as BOX
+from .box import Box, BoxOptions
+from .config import Config
+from .network import Network
+from .processes import Processes
+from .servers import Servers
+from .shell import Refused, run, wait_for
+
+
+@dataclass(frozen=True)
+class SiteOptions:
+    prefix: str = "hg"
+    run_dir: Path = Path("/run/headgate-lab")
+    box: BoxOptions = field(default_factory=BoxOptions)
+    far: bool = False               # a client behind the client, over a link of 1300 bytes
+    client_servers: bool = False    # the client runs nginx and DNS too, for the servers' own traffic
+
+    def save(self) -> None:
+        values = dataclasses.asdict(self) | {"run_dir": str(self.run_dir)}
+        (self.run_dir / "site.json").write_text(json.dumps(values, indent=2) + "\n")
+
+    @staticmethod
+    def load(run_dir: Path) -> SiteOptions | None:
+        """What the site in `run_dir` was made with; None when there is none."""
+        try:
+            values = json.loads((run_dir / "site.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return SiteOptions(**(values | {"run_dir": run_dir, "box": BoxOptions(**values["box"])}))
+
+
+class Site:
+    def __init__(self, options: SiteOptions) -> None:
+        self.options = options
+        self.run_dir = options.run_dir
+        self.network = Network(options.prefix, options.run_dir)
+        self.processes = Processes(options.run_dir)
+        self.servers = Servers(self.network, self.processes, options.run_dir)
+        self.box = Box(self.network, self.processes, options.run_dir, options.box)
+        self.web_servers = at.WEB_SERVERS
+
+    # -- the whole -------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Refuses with one sentence when this machine or account cannot hold a site."""
+        check_machine()
+        self.network.check_free(self.hosts())
+
+    def hosts(self) -> list[str]:
+        return ["net", "client", BOX, *self.web_servers, *(["far"] if self.options.far else [])]
+
+    def up(self, config: Config, start_box: bool = True) -> None:
+        """Builds and starts everything and waits until it is ready. Requires: nothing of this site exists (down)."""
+        self.check()
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self.options.save()
+        self.build_network()
+        self.servers.start_blobs()
+        for name in self.web_servers:
+            self.servers.start(name)
+        if self.options.client_servers:
+            self.servers.start_nginx("client")
+            self.servers.start_dns("client", [at.front(at.CLIENT_NUMBER, 4), at.front(at.CLIENT_NUMBER, 6)])
+            self.servers.wait_listening("client", ":80 ", ":53 ")
+        for name in self.web_servers:
+            self.servers.wait_ready(name)
+        if start_box:
+            self.start_box(config)
+
+    def start_box(self, config: Config) -> None:
+        self.box.start(config)
+        self.wait_ready(config)
+
+    def wait_ready(self, config: Config, timeout: float = 20) -> None:
+        service = next(entry for entry in config.services if entry.protocol == "TCP")
+        target = at.url(service.address(service.families[0]), port=service.port)
+        try:
+            wait_for(lambda: self.curl(target, check=False).returncode == 0, f"the first answer from {target}", timeout, 0.1)
+            wait_for(lambda: self.backends_up(), "every backend to be up", timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\nThe last lines of the box's log:\n{self.box.log_tail()}") from None
+
+    def backends_up(self) -> bool:
+        return all(backend.health == 0 for backend in self.box.running().backend)
+
+    def down(self) -> None:
+        """Removes everything of this site, whatever state it is in."""
+        if self.box._api is not None or self.processes.pid(BOX, "supervisor"):
+            self.box.stop()
+        self.network.remove()
+        for host, name in self.processes.names():  # none is left, except one that died before it entered its namespace
+            self.processes.stop(host, name, how=signal.SIGKILL)
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def exists(self) -> bool:
+        return bool(self.network.recorded())
+
+    @contextlib.contextmanager
+    def exclusive(self, wait: float = 0) -> Iterator[None]:
+        """Holds the right to make and remove the site of this name. The file is outside the run directory, which goes."""
+        path = self.run_dir.with_suffix(".lock")
+        with open(path, "w") as file:
+            try:
+                wait_for(lambda: try_lock(file), "the lock", timeout=wait, interval=0.2)
+            except TimeoutError:
+                raise Refused(f"another process is at work on the site {self.options.prefix} ({path}): wait for it") from None
+            yield
+
+    # -- the network -----------------------------------------------------------------------------------------------------
+
+    def build_network(self) -> None:
+        net = self.network
+        for host in self.hosts():
+            net.add(host)
+        net.sysctl("net", **{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1",
+                             "net.ipv4.conf.all.send_redirects": "0", "net.ipv4.conf.default.send_redirects": "0"})
+        net.bridge("br-front", at.ROUTER_NUMBER, "front")
+        net.bridge("br-servers", at.ROUTER_NUMBER, "servers")
+        net.plug("client", "eth0", "br-front")
+        net.address("client", "eth0", "front", at.CLIENT_NUMBER)
+        for interface, bridge, network in (("eth-front", "br-front", "front"), ("eth-servers", "br-servers", "servers")):
+            net.plug(BOX, interface, bridge, self.options.box.queues)
+            if self.options.box.port_kind == "af_xdp":  # otherwise the kernel's addresses are on the exception device
+                net.address(BOX, interface, network, at.BOX_NUMBER)
+        for name in self.web_servers:
+            self.servers.connect(name)
+        # The servers' own traffic with their own addresses (egress ROUTE): its answers go back to the box.
+        for family, prefix in zip((4, 6), at.SERVERS):
+            net.ip("client", f"-{family}", "route", "add", prefix, "via", at.front(at.GATEWAY_NUMBER, family))
+        if self.options.far:
+            self.build_far()
+
+    def build_far(self) -> None:
+        """A client behind the client. The link between them takes 1300 bytes, and the far client still offers full-size
+        segments, so that servers learn of the small link only by ICMP errors that the box must translate."""
+        net = self.network
+        net.link("far", "eth0", "client", "eth-far", mtu=1300)
+        net.address("far", "eth0", "far", at.FAR_NUMBER)
+        net.address("client", "eth-far", "far", 1)
+        net.sysctl("client", **{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"})
+        for family, segment, prefix in ((4, 1460, at.FAR[0]), (6, 1440, at.FAR[1])):
+            net.ip("far", f"-{family}", "route", "add", "default", "via", at.far(1, family), "advmss", str(segment))
+            net.ip("net", f"-{family}", "route", "add", prefix, "via", at.front(at.CLIENT_NUMBER, family))
+
+    # -- as the people of the site ---------------------------------------------------------------------------------------
+
+    def exec(self, host: str, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return run("ip", "netns", "exec", self.network.namespace(host), *command, **options)
+
+    def popen(self, host: str, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """A program whose output the caller reads; the caller ends it."""
+        defaults: dict[str, Any] = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(["ip", "netns", "exec", self.network.namespace(host), *command], **(defaults | options))
+
+    def curl(self, url: str, *arguments: str, host: str = "client", check: bool = True,
+             timeout: float = 5) -> subprocess.CompletedProcess[str]:
+        return self.exec(host, "curl", "-sS", "--max-time", f"{timeout:g}", *arguments, url, check=check, timeout=timeout + 10)
+
+    def answers(self, url: str, count: int, host: str = "client") -> list[str]:
+        """Who answered each of `count` new connections, in order."""
+        script = f"for i in $(seq {count}); do curl -sS --max-time 5 '{url}' || echo none; done"
+        return self.exec(host, "bash", "-c", script, timeout=count * 5 + 10).stdout.split()
+
+
+def try_lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def check_machine() -> None:
+    if os.geteuid() != 0:
+        raise Refused("namespaces, TAP devices and AF_XDP need root: run this with sudo")
+    if not Path("/dev/net/tun").exists():
+        raise Refused("/dev/net/tun does not exist: load the module (modprobe tun), or give this container the device")
+    for program in ("ip", "ethtool", "nginx", "socat", "dnsmasq", "curl", "dig", "openssl"):
+        if shutil.which(program) is None:
+            raise Refused(f"the program {program} is missing: run tools/setup")
