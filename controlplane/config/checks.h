@@ -1,0 +1,75 @@
+// Inside of validate(): the passes and what they share.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "controlplane/config/address.h"
+#include "controlplane/config/document.h"
+
+namespace headgate::config {
+
+class Report {
+ public:
+  explicit Report(Document& document) : document_(document) {}
+  // what: what is wrong. action: what to do about it, an imperative.
+  void error(Location where, const std::string& what, const std::string& action) {
+    add(Severity::error, where, what + "; " + action);
+  }
+  void warn(Location where, const std::string& what, const std::string& action) {
+    add(Severity::warning, where, what + "; " + action);
+  }
+
+ private:
+  void add(Severity severity, Location where, std::string message) {
+    document_.diagnostics.push_back({severity, document_.file, where, std::move(message)});
+  }
+  Document& document_;
+};
+
+// Options of single fields: required, range, format, reference, unique names.
+void check_schema(const Node& root, Report& report);
+
+struct InterfaceEntry {
+  const v1::Interface* message;
+  Node node;
+  std::vector<Prefix> prefixes;  // those that parse
+};
+
+// Parsed once, read by all passes.
+struct Site {
+  const v1::Config* config;
+  Node root;
+  std::vector<InterfaceEntry> interfaces;
+  std::set<std::string> local_v4, local_v6;  // names of local_address entries with addresses of that family
+  bool any_local_v4 = false, any_local_v6 = false;
+  std::map<std::string, const v1::Pool*> pools;  // the first of each name
+  std::set<std::string> pools_in_use;
+
+  const InterfaceEntry* interface_named(const std::string& name) const;
+  // The interface on whose link the address is; null when none.
+  const InterfaceEntry* interface_of(const Address& address) const;
+  bool has_route(const Address& address) const;  // on a link or behind a route
+};
+
+void check_interfaces(Site& site, Report& report);
+void check_routes(const Site& site, Report& report);
+void check_local_addresses(Site& site, Report& report);
+void check_probe(const Site& site, Report& report);
+void check_pools(const Site& site, Report& report);  // Requires: check_services filled pools_in_use
+void check_services(Site& site, Report& report);
+
+inline const char* family_name(bool v4) {
+  return v4 ? "IPv4" : "IPv6";
+}
+inline std::string quoted(const std::string& text) {
+  return "\"" + text + "\"";
+}
+
+// No host has this address: unspecified, multicast, loopback or broadcast.
+bool is_no_host(const Address& address);
+
+}  // namespace headgate::config

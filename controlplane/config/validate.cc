@@ -1,0 +1,94 @@
+#include "controlplane/config/validate.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "controlplane/config/checks.h"
+#include "controlplane/config/durable_file.h"
+
+namespace headgate::config {
+namespace {
+
+Site make_site(const Document& document) {
+  Site site{.config = &document.config,
+            .root = document.root(),
+            .interfaces = {},
+            .local_v4 = {},
+            .local_v6 = {},
+            .pools = {},
+            .pools_in_use = {}};
+  for (int i = 0; i < document.config.interface_size(); ++i) {
+    InterfaceEntry entry{&document.config.interface(i), site.root.child("interface", i), {}};
+    for (const std::string& text : entry.message->prefix()) {
+      if (const auto prefix = parse_prefix(text)) entry.prefixes.push_back(prefix->network());
+    }
+    site.interfaces.push_back(std::move(entry));
+  }
+  for (const v1::Pool& pool : document.config.pool()) site.pools.emplace(pool.name(), &pool);
+  return site;
+}
+
+}  // namespace
+
+const InterfaceEntry* Site::interface_named(const std::string& name) const {
+  for (const InterfaceEntry& entry : interfaces) {
+    if (entry.message->name() == name) return &entry;
+  }
+  return nullptr;
+}
+
+const InterfaceEntry* Site::interface_of(const Address& address) const {
+  for (const InterfaceEntry& entry : interfaces) {
+    for (const Prefix& prefix : entry.prefixes) {
+      if (prefix.contains(address)) return &entry;
+    }
+  }
+  return nullptr;
+}
+
+bool Site::has_route(const Address& address) const {
+  if (interface_of(address) != nullptr) return true;
+  return std::any_of(config->route().begin(), config->route().end(), [&](const v1::Route& route) {
+    const auto prefix = parse_prefix(route.prefix());
+    return prefix && prefix->contains(address);
+  });
+}
+
+bool is_no_host(const Address& address) {
+  return address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
+         (address.is_v4() && address.to_v4() == asio::ip::address_v4::broadcast());
+}
+
+void validate(Document& document) {
+  if (!document.ok()) return;
+  Report report(document);
+  check_schema(document.root(), report);
+  Site site = make_site(document);
+  check_interfaces(site, report);
+  check_routes(site, report);
+  check_local_addresses(site, report);
+  check_probe(site, report);
+  check_services(site, report);
+  check_pools(site, report);
+  std::stable_sort(document.diagnostics.begin(), document.diagnostics.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.location.line, a.location.column) < std::tie(b.location.line, b.location.column);
+  });
+}
+
+Document load_text(std::string file, const std::string& text) {
+  Document document = parse(std::move(file), text);
+  validate(document);
+  return document;
+}
+
+Document load_file(const std::string& path) {
+  const auto text = read_file(path);
+  if (text) return load_text(path, *text);
+  Document document;
+  document.file = path;
+  document.diagnostics.push_back(
+      {Severity::error, path, {}, text.error().message + "; check the path and its permissions"});
+  return document;
+}
+
+}  // namespace headgate::config

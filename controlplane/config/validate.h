@@ -1,0 +1,30 @@
+// Judges a parsed configuration and reports everything that is wrong at once, sorted by place.
+//
+// Two layers: what single fields say about themselves in options.proto (schema_check.cc), then what fields mean
+// together (validate_network.cc, validate_service.cc). The dataplane checks again; a snapshot compiled from a
+// configuration that passed here and still is refused there is a defect of this folder.
+#pragma once
+
+#include <cstddef>
+
+#include "controlplane/config/document.h"
+
+namespace headgate::config {
+
+// The dataplane's limits (dataplane/snapshot/model.h), counted after expansion: per family, block and address.
+inline constexpr std::size_t kInterfacesMax = 256;
+inline constexpr std::size_t kRoutesMax = 4096;
+inline constexpr std::size_t kNextHopsMax = 16;
+inline constexpr std::size_t kLocalAddressesMax = 1024;
+inline constexpr std::size_t kPoolsMax = 4096;
+inline constexpr std::size_t kBackendsMax = 16384;
+inline constexpr std::size_t kServicesMax = 4096;
+
+// Adds to document.diagnostics. Does nothing after a syntax error.
+void validate(Document& document);
+
+// parse() and validate().
+Document load_text(std::string file, const std::string& text);
+Document load_file(const std::string& path);
+
+}  // namespace headgate::config

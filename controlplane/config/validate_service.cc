@@ -1,0 +1,320 @@
+// Services and the pools behind them.
+#include "controlplane/config/checks.h"
+#include "controlplane/config/validate.h"
+
+namespace headgate::config {
+namespace {
+
+using Mode = v1::Service;
+
+bool has_family(const v1::Backend& backend, bool v4) {
+  for (const std::string& text : backend.address()) {
+    const auto address = parse_address(text);
+    if (address && address->is_v4() == v4) return true;
+  }
+  return false;
+}
+
+bool changes_destination_port(const v1::Service& service) {
+  return service.mode() == Mode::FULL_NAT || service.mode() == Mode::NAT;
+}
+
+struct Endpoints {  // address, port, protocol -> service
+  std::map<std::tuple<Address, std::uint32_t, int>, std::string> owner;
+};
+
+class ServiceCheck {
+ public:
+  ServiceCheck(Site& site, const v1::Service& service, const Node& node, Report& report)
+      : site_(site), service_(service), node_(node), report_(report) {
+    const auto found = site.pools.find(service.pool());
+    if (found == site.pools.end()) return;  // a dangling reference, reported by the schema
+    pool_ = found->second;
+    site.pools_in_use.insert(service.pool());
+  }
+
+  void check(Endpoints& endpoints) {
+    int count[2] = {0, 0};
+    for (int i = 0; i < service_.address_size(); ++i) {
+      const auto address = parse_address(service_.address(i));
+      if (!address) continue;
+      if (++count[address->is_v4()] == 2) {
+        report_.error(
+            node_.location_of("address", i),
+            std::string("a second ") + family_name(address->is_v4()) + " address of service " + quoted(service_.name()),
+            "write another service with the same pool");
+        continue;
+      }
+      check_address(*address, node_.location_of("address", i), endpoints);
+      check_family(address->is_v4(), node_.location_of("address", i));
+    }
+    check_local_addresses();
+    check_fields();
+    if (pool_ != nullptr) check_backends();
+  }
+
+ private:
+  void check_address(const Address& address, Location where, Endpoints& endpoints) {
+    const auto [other, fresh] = endpoints.owner.emplace(
+        std::tuple(address, service_.port(), static_cast<int>(service_.protocol())), service_.name());
+    if (!fresh) {
+      report_.error(where,
+                    endpoint_text(address, service_.port()) + " is already taken by service " + quoted(other->second),
+                    "change the address, port or protocol of one of the two");
+    }
+    if (is_no_host(address)) {
+      report_.error(where, address.to_string() + " cannot be a service's address", "use a unicast address");
+      return;
+    }
+    const InterfaceEntry* link = site_.interface_of(address);
+    if (link == nullptr) {
+      report_.warn(
+          where, address.to_string() + " is outside every interface's prefix: nobody asks this box for it by ARP or ND",
+          "make sure that a router sends it here");
+      return;
+    }
+    for (const Prefix& prefix : link->prefixes) {
+      if (is_reserved_in(address, prefix)) {
+        report_.error(where, address.to_string() + " is no host address in " + prefix.to_string(), "use another one");
+      }
+    }
+  }
+
+  void check_family(bool v4, Location where) {
+    if (service_.mode() == Mode::FULL_NAT && !(v4 ? site_.any_local_v4 : site_.any_local_v6)) {
+      report_.error(where,
+                    std::string("mode FULL_NAT needs ") + family_name(v4) + " local addresses and there are none",
+                    std::string("add a local_address with an ") + family_name(v4) + " address or prefix");
+    }
+    if (pool_ == nullptr || service_.mode() == Mode::TUNNEL || pool_->backend_size() == 0) return;
+    int with = 0;
+    std::string without;
+    for (const v1::Backend& backend : pool_->backend()) {
+      if (has_family(backend, v4)) {
+        ++with;
+      } else {
+        without += (without.empty() ? "" : ", ") + backend.name();
+      }
+    }
+    if (with == 0) {
+      report_.error(
+          where, std::string("no backend of pool ") + quoted(pool_->name()) + " has an " + family_name(v4) + " address",
+          "give them one or remove this address");
+    } else if (!without.empty()) {
+      report_.warn(where,
+                   std::string("backends without an ") + family_name(v4) + " address take no flows of it: " + without,
+                   "give each backend an address of both families");
+    }
+  }
+
+  void check_local_addresses() {
+    if (service_.local_address_size() == 0) return;
+    if (service_.mode() != Mode::FULL_NAT) {
+      report_.warn(node_.location_of("local_address", 0), "local_address has no effect in mode " + mode_name(),
+                   "remove it or use mode FULL_NAT");
+      return;
+    }
+    for (const std::string& text : service_.address()) {
+      const auto address = parse_address(text);
+      if (!address) continue;
+      bool any = false;
+      for (const std::string& name : service_.local_address()) {
+        any |= (address->is_v4() ? site_.local_v4 : site_.local_v6).contains(name);
+      }
+      if (!any && (address->is_v4() ? site_.any_local_v4 : site_.any_local_v6)) {
+        report_.error(
+            node_.location_of("local_address", 0),
+            std::string("none of these has an ") + family_name(address->is_v4()) + " address, which " + text + " needs",
+            "name one that does");
+      }
+    }
+  }
+
+  void check_fields() {
+    if (service_.has_encapsulation() && service_.mode() != Mode::TUNNEL) {
+      report_.warn(node_.location_of("encapsulation"), "encapsulation has no effect in mode " + mode_name(),
+                   "remove it or use mode TUNNEL");
+    }
+    if (service_.has_gue_port() && service_.encapsulation() != Mode::GUE) {
+      report_.warn(node_.location_of("gue_port"), "gue_port has no effect without encapsulation GUE",
+                   "remove it or set encapsulation: GUE");
+    }
+  }
+
+  void check_backends() {
+    for (const v1::Backend& backend : pool_->backend()) {
+      const std::string label = "backend " + quoted(backend.name()) + " of pool " + quoted(pool_->name());
+      if (!changes_destination_port(service_) && backend.has_port() && backend.port() != service_.port()) {
+        report_.error(node_.location_of("mode"),
+                      label + " has port " + std::to_string(backend.port()) + ", but mode " + mode_name() +
+                          " keeps the service's port " + std::to_string(service_.port()),
+                      "remove the backend's port or use another mode");
+      }
+      for (const std::string& text : backend.address()) {
+        const auto address = parse_address(text);
+        if (address) check_backend_link(*address, label);
+      }
+    }
+  }
+
+  // What the mode asks of the network between this box and the backend.
+  void check_backend_link(const Address& address, const std::string& label) {
+    const InterfaceEntry* link = site_.interface_of(address);
+    if (service_.mode() == Mode::DSR && link == nullptr) {
+      report_.error(node_.location_of("mode"),
+                    label + " (" + address.to_string() + ") is on no link of this box, which mode DSR needs",
+                    "move it to a link or use mode TUNNEL");
+    }
+    if (service_.mode() == Mode::NAT && link != nullptr && !link->message->gateway()) {
+      report_.warn(node_.location_of("mode"),
+                   label + " answers through its gateway, but interface " + quoted(link->message->name()) + " is none",
+                   "set gateway: true on that interface");
+    }
+  }
+
+  std::string mode_name() const { return Mode::Mode_Name(service_.mode()); }
+
+  Site& site_;
+  const v1::Service& service_;
+  const Node node_;
+  Report& report_;
+  const v1::Pool* pool_ = nullptr;
+};
+
+// Port to probe a backend on when neither check nor backend says one: the one port of the services that use the pool.
+std::set<std::uint32_t> service_ports(const v1::Config& config, const std::string& pool) {
+  std::set<std::uint32_t> ports;
+  for (const v1::Service& service : config.service()) {
+    if (service.pool() == pool) ports.insert(service.port());
+  }
+  return ports;
+}
+
+bool only_udp(const v1::Config& config, const std::string& pool) {
+  bool any = false;
+  for (const v1::Service& service : config.service()) {
+    if (service.pool() != pool) continue;
+    if (service.protocol() != v1::Service::UDP) return false;
+    any = true;
+  }
+  return any;
+}
+
+void check_backend(const Site& site, const Node& node, const v1::Backend& backend, Report& report,
+                   std::map<std::pair<Address, std::uint32_t>, std::string>& endpoints) {
+  int count[2] = {0, 0};
+  for (int i = 0; i < backend.address_size(); ++i) {
+    const auto address = parse_address(backend.address(i));
+    if (!address) continue;
+    const Location where = node.location_of("address", i);
+    if (++count[address->is_v4()] == 2) {
+      report.error(
+          where,
+          std::string("a second ") + family_name(address->is_v4()) + " address of backend " + quoted(backend.name()),
+          "write another backend");
+      continue;
+    }
+    if (is_no_host(*address)) {
+      report.error(where, address->to_string() + " cannot be a backend's address", "use a unicast address");
+      continue;
+    }
+    const auto [other, fresh] = endpoints.emplace(std::pair(*address, backend.port()), backend.name());
+    if (!fresh) {
+      report.error(where, "backend " + quoted(other->second) + " has the same address and port",
+                   "remove one of the two");
+    }
+    if (!site.has_route(*address)) {
+      report.warn(where, address->to_string() + " is on no link and behind no route",
+                  "add a route or correct the address");
+    }
+  }
+}
+
+void check_health(const Site& site, const Node& pool_node, const v1::Pool& pool, Report& report) {
+  if (!pool.has_health_check()) {
+    report.warn(pool_node.location(),
+                "pool " + quoted(pool.name()) + " has no health_check: a dead backend keeps getting flows",
+                "add health_check { tcp {} }");
+    return;
+  }
+  const v1::HealthCheck& check = pool.health_check();
+  const Node node = pool_node.child("health_check");
+  if (check.via() == v1::HealthCheck::PATH && !site.config->has_probe()) {
+    report.error(node.location(), "probes along the path of traffic need a probe block and there is none",
+                 "add probe { port: ... } or set via: KERNEL");
+  }
+  const std::uint32_t interval = check.has_interval_ms() ? check.interval_ms() : 2000;
+  const std::uint32_t timeout = check.has_timeout_ms() ? check.timeout_ms() : 1000;
+  if (timeout > interval) {
+    report.warn(node.location(),
+                "timeout_ms " + std::to_string(timeout) + " is above interval_ms " + std::to_string(interval) +
+                    ": a dead backend is probed less often",
+                "raise interval_ms or lower timeout_ms");
+  }
+  if (check.tcp().has_port()) return;
+  if (only_udp(*site.config, pool.name())) {
+    report.warn(node.location(), "a TCP probe for a pool that only serves UDP",
+                "make sure that the backends listen on TCP too, or set tcp { port: ... }");
+  }
+  for (const v1::Backend& backend : pool.backend()) {
+    if (backend.has_port() || service_ports(*site.config, pool.name()).size() <= 1) continue;
+    report.error(node.location(),
+                 "services on several ports use pool " + quoted(pool.name()) + ": it is open which one to probe",
+                 "set tcp { port: ... }");
+    return;
+  }
+}
+
+void check_totals(const Site& site, Report& report) {
+  std::size_t pools = 0, backends = 0, services = 0;
+  for (const v1::Pool& pool : site.config->pool()) {
+    std::size_t with[2] = {0, 0};
+    for (const v1::Backend& backend : pool.backend()) {
+      for (const bool v4 : {false, true}) with[v4] += has_family(backend, v4) ? 1 : 0;
+    }
+    pools += (with[0] > 0) + (with[1] > 0);
+    backends += with[0] + with[1];
+  }
+  for (const v1::Service& service : site.config->service())
+    services += static_cast<std::size_t>(service.address_size());
+  const auto judge = [&](std::size_t count, std::size_t limit, const std::string& what) {
+    if (count <= limit) return;
+    report.error(site.root.location(), std::to_string(count) + " " + what + ", counting each family",
+                 "use at most " + std::to_string(limit));
+  };
+  judge(pools, kPoolsMax, "pools");
+  judge(backends, kBackendsMax, "backends");
+  judge(services, kServicesMax, "services");
+}
+
+}  // namespace
+
+void check_services(Site& site, Report& report) {
+  Endpoints endpoints;
+  for (int i = 0; i < site.config->service_size(); ++i) {
+    ServiceCheck(site, site.config->service(i), site.root.child("service", i), report).check(endpoints);
+  }
+}
+
+void check_pools(const Site& site, Report& report) {
+  for (int i = 0; i < site.config->pool_size(); ++i) {
+    const v1::Pool& pool = site.config->pool(i);
+    const Node node = site.root.child("pool", i);
+    if (pool.backend_size() == 0) {
+      report.warn(node.location(), "pool " + quoted(pool.name()) + " has no backend",
+                  "add backend { name: ... address: ... }");
+    }
+    if (!pool.name().empty() && !site.pools_in_use.contains(pool.name())) {
+      report.warn(node.location(), "pool " + quoted(pool.name()) + " is used by no service: it is not probed",
+                  "name it in a service or remove it");
+    }
+    std::map<std::pair<Address, std::uint32_t>, std::string> endpoints;
+    for (int k = 0; k < pool.backend_size(); ++k) {
+      check_backend(site, node.child("backend", k), pool.backend(k), report, endpoints);
+    }
+    check_health(site, node, pool, report);
+  }
+  check_totals(site, report);
+}
+
+}  // namespace headgate::config
