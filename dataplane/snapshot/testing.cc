@@ -28,9 +28,14 @@ headgate::dataplane::v1::Snapshot parse(std::string_view text, std::uint64_t gen
 Source::Source(std::vector<std::string> ports, std::uint64_t hash_key)
     : ports_(std::move(ports)), hash_key_(hash_key), slots_(hash_key) {}
 
+BuildInput Source::input() {
+  return {
+      .port_names = ports_, .previous = last_.get(), .slots = slots_, .hash_key = hash_key_, .flow_limit = flow_limit};
+}
+
 std::shared_ptr<const Snapshot> Source::accept(std::string_view text) {
   const auto message = parse(text, ++generation_);
-  auto built = build(message, {.port_names = ports_, .previous = last_.get(), .slots = slots_, .hash_key = hash_key_});
+  auto built = build(message, input());
   if (!built) {
     std::string all = "refused:";
     for (const SnapshotError& error : built.error()) all += "\n  " + error.path + ": " + error.message;
@@ -42,8 +47,7 @@ std::shared_ptr<const Snapshot> Source::accept(std::string_view text) {
 
 std::vector<std::string> Source::refuse(std::string_view text) {
   const auto message = parse(text, generation_ + 1);
-  const auto built =
-      build(message, {.port_names = ports_, .previous = last_.get(), .slots = slots_, .hash_key = hash_key_});
+  const auto built = build(message, input());
   std::vector<std::string> lines;
   if (built) return lines;
   for (const SnapshotError& error : built.error()) lines.push_back(error.path + ": " + error.message);

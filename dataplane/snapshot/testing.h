@@ -24,7 +24,10 @@ class Source {
   SlotTable& slots() { return slots_; }
   const std::shared_ptr<const Snapshot>& last() const { return last_; }
 
+  std::uint32_t flow_limit = 0;  // BuildInput's
+
  private:
+  BuildInput input();
   std::vector<std::string> ports_;
   std::uint64_t hash_key_;
   std::uint64_t generation_ = 0;
