@@ -1,0 +1,115 @@
+"""What several tests do with a site."""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Iterator
+
+from lab_lib import addresses as at
+from lab_lib.config import ACCESSES, Access
+from lab_lib.shell import wait_for
+from lab_lib.site import Site
+
+PYTHON = "/usr/bin/python3"
+HERE = Path(__file__).parent
+WEB = at.url(at.front(100))
+WEB6 = at.url(at.front(100, 6))
+
+# (access, family) of every mode, encapsulation and family, with names for pytest.
+WAYS = [(access, family) for access in ACCESSES for family in access.families]
+WAY_NAMES = [f"{access.name}-v{family}" for access, family in WAYS]
+
+
+def spread(answers: list[str]) -> dict[str, int]:
+    return dict(Counter(answers))
+
+
+def udp_echo(site: Site, address: str, payload: str, host: str = "client") -> str:
+    family = "UDP6" if ":" in address else "UDP4"
+    target = f"[{address}]" if ":" in address else address
+    return site.exec(host, "socat", "-t2", "-T2", "-b65536", "-", f"{family}:{target}:7", stdin=payload, check=False).stdout
+
+
+def dns_name(site: Site, address: str, host: str = "client") -> str:
+    """The name of the web server that answers a DNS question to `address`."""
+    done = site.exec(host, "dig", "+short", "+tries=2", "+time=2", "TXT", "whoami.lab", f"@{address}", check=False)
+    return done.stdout.strip().strip('"')
+
+
+def ping(site: Site, address: str, host: str = "client", count: int = 3) -> int:
+    """How many of `count` echo requests were answered."""
+    done = site.exec(host, "ping", "-n", "-c", str(count), "-i", "0.05", "-W", "2", address, check=False)
+    return done.stdout.count("bytes from")
+
+
+class Download:
+    """A download that runs beside the test, with its SHA-256 and the longest time without a byte."""
+
+    def __init__(self, site: Site, url: str, limit_rate: str = "", host: str = "client") -> None:
+        limit = ["--limit-rate", limit_rate] if limit_rate else []
+        self.process = site.popen(host, PYTHON, str(HERE / "download.py"), url, *limit)
+
+    def finish(self, timeout: float = 180) -> dict:
+        """sha256, bytes, seconds, stall_ms, scheduling_ms, error ("" when it went well)."""
+        output, _ = self.process.communicate(timeout=timeout)
+        return json.loads(output.splitlines()[-1])
+
+    def __enter__(self) -> Download:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+
+class UdpLoad:
+    """Numbered datagrams to the echo service at a steady rate; says how many did not come back."""
+
+    def __init__(self, site: Site, address: str, seconds: float, rate: int = 100) -> None:
+        self.process = site.popen("client", PYTHON, str(HERE / "udp_load.py"), address, str(seconds), str(rate))
+
+    def finish(self) -> dict:
+        """sent, lost, longest_gap_ms."""
+        output, _ = self.process.communicate(timeout=120)
+        return json.loads(output.splitlines()[-1])
+
+
+@contextlib.contextmanager
+def sniffing(site: Site, host: str, interface: str, expression: str) -> Iterator[list[str]]:
+    """Runs tcpdump meanwhile; the list has its lines when the block has ended."""
+    lines: list[str] = []
+    dump = site.popen(host, "tcpdump", "-lnn", "-i", interface, expression, stderr=subprocess.PIPE)
+    assert dump.stderr is not None
+    while "listening on" not in (line := dump.stderr.readline()):
+        assert line, f"tcpdump does not accept: {expression}"
+    try:
+        yield lines
+        time.sleep(0.2)  # tcpdump reads its ring in blocks; there is nothing to wait for when the list must stay empty
+    finally:
+        dump.send_signal(signal.SIGINT)
+        output, _ = dump.communicate(timeout=10)
+        lines += output.splitlines()
+
+
+def wait_out(site: Site, name: str, url: str = WEB, timeout: float = 15) -> None:
+    """Until no new connection reaches a web server."""
+    wait_for(lambda: name not in site.answers(url, 6), f"{name} out of rotation", timeout)
+
+
+def wait_in(site: Site, name: str, url: str = WEB, timeout: float = 15) -> None:
+    wait_for(lambda: name in site.answers(url, 6), f"{name} back in rotation", timeout)
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def access(name: str) -> Access:
+    return next(entry for entry in ACCESSES if entry.name == name)
