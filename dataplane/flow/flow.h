@@ -37,7 +37,8 @@ struct Flow {
   IpAddress client;    // egress: the server
   IpAddress service;   // egress: the remote host
   IpAddress local;     // source towards the backend: a local address, or the client again (nat, dsr, tunnel)
-  IpAddress backend;   // destination towards the backend; dsr and tunnel: where the frame goes, packet keeps `service`
+  IpAddress backend;   // destination towards the backend; dsr and tunnel: where the frame goes, packet keeps `service`.
+                       // Probes in these modes: the real service address; the frame goes to the backend of backend_slot
   // Line 1
   std::uint16_t client_port, service_port, local_port, backend_port;
   std::uint8_t protocol;
@@ -59,13 +60,11 @@ struct Flow {
   std::uint32_t shed_prev, shed_next;    // list of its shedding class
 
   Tuple forward_tuple() const { return {client, service, client_port, service_port, protocol}; }
-  // As the backend's packets arrive. In dsr and tunnel mode (seen by us only for probes) they come from the service address.
-  Tuple reverse_tuple() const {
-    if (keeps_destination()) return {service, local, service_port, local_port, protocol};
-    return {backend, local, backend_port, local_port, protocol};
-  }
+  // As the backend's packets arrive.
+  Tuple reverse_tuple() const { return {backend, local, backend_port, local_port, protocol}; }
+  // The packet goes to the backend under the service address (dsr, tunnel); `local` is then the outer source of a tunnel.
   bool keeps_destination() const {
-    return kind <= Kind::probe && (mode == snapshot::Mode::dsr || mode == snapshot::Mode::tunnel);
+    return kind == Kind::service && (mode == snapshot::Mode::dsr || mode == snapshot::Mode::tunnel);
   }
   bool half_open() const { return state == State::tcp_syn; }
 };

@@ -100,6 +100,7 @@ struct Pool {
   Algorithm algorithm = Algorithm::round_robin;
   RemovalPolicy on_removal = RemovalPolicy::keep;
   bool equal_weights = true;        // of the usable backends
+  bool any_limit = false;           // some backend has max_connections
   std::uint16_t first_backend = 0;  // backends [first_backend, first_backend + backend_count) of Snapshot::backends
   std::uint16_t backend_count = 0;
   std::vector<std::uint16_t> usable;             // indices into Snapshot::backends, in order
@@ -138,6 +139,7 @@ struct OwnAddress {
   std::uint16_t interface = kNone;      // interface whose prefix holds it (we answer ARP/ND there), or kNone
   std::uint16_t local_address = kNone;  // index
   bool service = false;
+  bool answers_ping = false;  // one of its services wants ping answered and has a backend that can serve
   bool interface_address = false;
 };
 

@@ -42,6 +42,7 @@ void index_own_addresses(Context& context) {
   for (const Service& service : out.services) {
     OwnAddress& entry = own[service.address];
     entry.service = true;
+    entry.answers_ping = entry.answers_ping || (service.ping && !out.pools[service.pool].usable.empty());
     if (entry.interface == kNone) entry.interface = context.on_link_interface(service.address);
   }
   const std::vector<std::pair<IpAddress, OwnAddress>> entries(own.begin(), own.end());
@@ -152,6 +153,7 @@ void fill_pool(Context& context, Pool& pool) {
     usable_weight += backend.weight;
     pool.usable.push_back(static_cast<std::uint16_t>(pool.first_backend + i));
     pool.cumulative_weight.push_back(usable_weight);
+    pool.any_limit |= backend.max_connections != 0;
     pool.equal_weights &= backend.weight == context.out.backends[pool.usable.front()].weight;
   }
   if (pool.algorithm == Algorithm::maglev) pool.maglev = maglev_of(context, pool);
@@ -164,12 +166,12 @@ void build_tables(Context& context) {
   out.service_by_slot = positions_by_slot(out.services);
   out.pool_by_slot = positions_by_slot(out.pools);
   out.backend_by_slot = positions_by_slot(out.backends);
+  for (Pool& pool : out.pools) fill_pool(context, pool);
   index_ports(context);
   index_own_addresses(context);
   choose_resolvers(context);
   index_endpoints(context);
   index_probes(context);
-  for (Pool& pool : out.pools) fill_pool(context, pool);
 }
 
 }  // namespace headgate::snapshot::internal

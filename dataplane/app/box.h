@@ -1,0 +1,70 @@
+// The box as the API sees it: ports, fleet, snapshots, steering of shared interfaces. One per process; control threads only.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "dataplane/api/dataplane.pb.h"
+#include "dataplane/app/fleet.h"
+#include "dataplane/snapshot/build.h"
+#include "dataplane/telemetry/counters.h"
+
+namespace headgate::app {
+
+struct BoxPort {
+  std::unique_ptr<port::Port> port;
+  std::string name;
+  std::uint16_t exception = snapshot::kNone, physical = snapshot::kNone;
+};
+
+class Box {
+ public:
+  Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, std::string state_dir, std::uint64_t seed);
+  ~Box();
+
+  // Checks, steers, publishes, waits until every worker runs it, keeps it on disk. One at a time.
+  dataplane::v1::ApplyReply apply(const dataplane::v1::Snapshot& message);
+  // The kept snapshot of an earlier life; nothing when there is none. A damaged file is said in the log and ignored.
+  void start_from_kept();
+
+  void running(dataplane::v1::RunningReply& reply) const;
+  void stats(dataplane::v1::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& busy_before) const;
+  // Periodic care: frees old snapshots and slots, follows the kernel's addresses.
+  void tend();
+
+  Fleet& fleet() { return *fleet_; }
+  const Fleet& fleet() const { return *fleet_; }
+  const std::vector<BoxPort>& ports() const { return ports_; }
+  std::shared_ptr<const snapshot::Snapshot> current() const;
+  // Index of a port by name, or kNone.
+  std::uint16_t port_index(const std::string& name) const;
+
+ private:
+  struct Base {  // what a slot's counters stood at when its present id got it
+    std::uint32_t id = 0;
+    std::array<std::uint64_t, 6> traffic{};
+  };
+  void steer(const snapshot::Snapshot& snapshot);
+  void set_bases(const snapshot::Snapshot& snapshot);
+  void release_slots();
+  std::array<std::uint64_t, 6> sum(bool service, Slot slot) const;
+  void configure_probe_device(const dataplane::v1::Snapshot& message);
+
+  std::vector<BoxPort> ports_;
+  std::unique_ptr<Fleet> fleet_;
+  rte_mempool* pool_;
+  const std::string state_dir_;
+  const std::uint64_t seed_;
+  std::vector<std::string> port_names_;
+
+  mutable std::mutex mutex_;  // everything below, and publishing
+  snapshot::SlotTable slots_;
+  dataplane::v1::Snapshot message_;
+  std::vector<Base> service_base_, backend_base_;
+  std::string probe_configured_;
+};
+
+}  // namespace headgate::app

@@ -1,0 +1,25 @@
+// Filters over flows, as the API words them.
+#pragma once
+
+#include <optional>
+
+#include "dataplane/api/dataplane.pb.h"
+#include "dataplane/app/box.h"
+
+namespace headgate::app {
+
+struct FlowQuery {
+  std::optional<IpPrefix> client;
+  std::uint16_t client_port = 0;
+  std::uint8_t protocol = 0;
+  Slot service = kNoSlot, backend = kNoSlot;
+  bool impossible = false;  // names a service or backend that does not run
+  std::uint32_t limit = 100;
+
+  bool matches(const flow::Flow& flow) const;
+};
+
+Result<FlowQuery> parse_flow_query(const dataplane::v1::FlowFilter& filter, const snapshot::Snapshot* snapshot);
+void describe_flow(const worker::Worker& worker, const flow::Flow& flow, dataplane::v1::FlowInfo* out);
+
+}  // namespace headgate::app

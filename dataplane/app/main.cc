@@ -1,0 +1,224 @@
+// headgate-dataplane: EAL, ports, workers, API server. Wiring only: read it top to bottom; it is torn down in reverse.
+#include <poll.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstring>
+
+#include "dataplane/app/api_server.h"
+#include "dataplane/app/box.h"
+#include "dataplane/app/fleet.h"
+#include "drivers/port/eal.h"
+#include "drivers/port/port.h"
+#include "drivers/port/spec.h"
+
+namespace {
+
+using headgate::Error;
+using headgate::ErrorCode;
+using headgate::fail;
+using headgate::Result;
+
+struct Options {
+  std::vector<std::string> ports;
+  unsigned workers = 1;
+  std::string idle = "adaptive";
+  std::string socket = "/run/headgate/dataplane.sock";
+  std::string state_dir = "/run/headgate";
+  std::uint32_t flows = 1 << 18;
+  unsigned memory_mb = 512;
+  unsigned buffers = 32768;
+  bool no_huge = false;
+  std::vector<unsigned> cpus;
+};
+
+int say(const Error& error) {
+  std::fprintf(stderr, "headgate-dataplane: %s\n", error.message.c_str());
+  return 1;
+}
+
+int parse_command_line(int argc, char** argv, Options& options) {
+  CLI::App app{"Headgate's dataplane: forwards packets with the snapshot that the control plane pushes."};
+  app.add_option("--port", options.ports, "NAME=KIND[:DEVICE][,key=value...], for instance front=af_xdp:eth0,queues=2; several")
+      ->required()
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--workers", options.workers, "threads that forward")->check(CLI::Range(1, 16))->capture_default_str();
+  app.add_option("--cpus", options.cpus, "processors of the workers, in order; default: 0, 1, ...")->delimiter(',');
+  app.add_option("--idle", options.idle, "adaptive: sleep when nothing comes; poll: spin")->check(CLI::IsMember({"adaptive", "poll"}))->capture_default_str();
+  app.add_option("--socket", options.socket, "Unix socket of the API")->capture_default_str();
+  app.add_option("--state-dir", options.state_dir, "where the accepted snapshot is kept")->capture_default_str();
+  app.add_option("--flows", options.flows, "flows per worker; about 160 bytes each")->check(CLI::Range(1024, 100'000'000))->capture_default_str();
+  app.add_option("--buffers", options.buffers, "packet buffers per port")->check(CLI::Range(4096, 1 << 20))->capture_default_str();
+  app.add_option("--memory", options.memory_mb, "MB for packet buffers")->check(CLI::Range(64, 1 << 20))->capture_default_str();
+  app.add_flag("--no-huge", options.no_huge, "ordinary memory instead of hugepages (lab, tests)");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 1;
+  }
+  return -1;
+}
+
+// One dataplane per state directory: the lock dies with its process.
+Result<int> lock_state_dir(const std::string& directory) {
+  if (mkdir(directory.c_str(), 0750) != 0 && errno != EEXIST) {
+    return fail(ErrorCode::permission_denied, "cannot make the state directory " + directory + ": " + std::strerror(errno));
+  }
+  const std::string path = directory + "/dataplane.lock";
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return fail(ErrorCode::permission_denied, "cannot write in the state directory " + directory + ": " + std::strerror(errno));
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return fail(ErrorCode::already_exists, "another dataplane runs with the state directory " + directory + "; stop it, or give this one another --state-dir");
+  }
+  return fd;
+}
+
+// Worker i is lcore i + 1 on its processor; the main thread and gRPC's float over all.
+std::string lcore_mapping(const Options& options) {
+  const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  std::string mapping = "0@(0-" + std::to_string(online - 1) + ")";
+  for (unsigned i = 0; i < options.workers; ++i) {
+    const unsigned cpu = i < options.cpus.size() ? options.cpus[i] : i % static_cast<unsigned>(online);
+    mapping += "," + std::to_string(i + 1) + "@" + std::to_string(cpu);
+  }
+  return mapping;
+}
+
+rte_mempool* make_pool(const std::string& name, unsigned buffers) {
+  // A standard buffer and 128 bytes of headroom hold a 1500-byte frame and every tunnel header; jumbo frames come in chains.
+  return rte_pktmbuf_pool_create(name.c_str(), buffers, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+}
+
+struct Opened {
+  std::vector<headgate::app::BoxPort> ports;
+  std::vector<headgate::worker::PortFacts> facts;
+};
+
+Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, const Options& options,
+                          const headgate::BucketMap& map) {
+  Opened opened;
+  for (const auto& spec : specs) {
+    rte_mempool* pool = make_pool("rx-" + spec.name, options.buffers);
+    if (pool == nullptr) {
+      return fail(ErrorCode::exhausted, "no memory for " + std::to_string(options.buffers) + " packet buffers of port " + spec.name + "; raise --memory or lower --buffers");
+    }
+    rte_mempool* const pools[] = {pool};
+    auto port = headgate::port::Port::open(spec, pools, {.workers = options.workers, .buckets = map});
+    if (!port) return tl::unexpected(port.error());
+    headgate::worker::PortFacts facts{.mac = (*port)->mac(), .nic_steers = (*port)->rss_state().programmed, .tx_queues = (*port)->queues()};
+    opened.ports.push_back({.port = std::move(*port), .name = spec.name});
+    opened.facts.push_back(facts);
+    spdlog::info("port {}: {} on {}, {} queues, mac {}", spec.name, headgate::port::to_string(spec.kind), spec.device, facts.tx_queues, to_string(facts.mac));
+  }
+  // A port that DPDK owns whole and its way to the kernel.
+  const std::size_t physical = opened.ports.size();
+  for (std::size_t i = 0; i < physical; ++i) {
+    if (specs[i].exception.empty()) continue;
+    headgate::port::PortSpec spec;
+    spec.name = specs[i].name + "-exception";
+    spec.kind = headgate::port::PortKind::tap;
+    spec.device = specs[i].exception;
+    spec.queues = 1;
+    spec.mac = to_string(opened.facts[i].mac);
+    rte_mempool* pool = make_pool("rx-" + spec.name, 8192);
+    if (pool == nullptr) return fail(ErrorCode::exhausted, "no memory for the packet buffers of " + spec.name + "; raise --memory");
+    rte_mempool* const pools[] = {pool};
+    auto port = headgate::port::Port::open(spec, pools, {.workers = 1, .buckets = map});
+    if (!port) return tl::unexpected(port.error());
+    const auto index = static_cast<std::uint16_t>(opened.ports.size());
+    opened.ports[i].exception = opened.facts[i].exception = index;
+    opened.facts.push_back({.mac = (*port)->mac(), .physical = static_cast<std::uint16_t>(i), .tx_queues = (*port)->queues()});
+    opened.ports.push_back({.port = std::move(*port), .name = spec.name, .physical = static_cast<std::uint16_t>(i)});
+    spdlog::info("port {}: everything that is not ours goes to the kernel by {}", specs[i].name, spec.device);
+  }
+  return opened;
+}
+
+int run(const Options& options) {
+  std::vector<headgate::port::PortSpec> specs;
+  headgate::port::EalOptions eal{.lcores = lcore_mapping(options), .memory_mb = options.memory_mb, .hugepages = !options.no_huge};
+  for (const std::string& text : options.ports) {
+    const auto spec = headgate::port::parse_port_spec(text);
+    if (!spec) return say(spec.error());
+    if (spec->kind == headgate::port::PortKind::pci) eal.pci_devices.push_back(spec->device);
+    specs.push_back(*spec);
+  }
+  const auto lock = lock_state_dir(options.state_dir);
+  if (!lock) return say(lock.error());
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread: all inherit it
+  const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+
+  if (const auto started = headgate::port::init_eal(eal); !started) return say(started.error());
+  std::uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return say({ErrorCode::internal, "no random numbers from the kernel"});
+
+  const headgate::BucketMap map = headgate::BucketMap::equal_shares(options.workers);
+  const headgate::worker::Steering steering(headgate::kDefaultRssKey, map);
+  auto opened = open_ports(specs, options, map);
+  if (!opened) return say(opened.error());
+  rte_mempool* own_pool = make_pool("own", 16384);
+  if (own_pool == nullptr) return say({ErrorCode::exhausted, "no memory for the workers' own packet buffers; raise --memory"});
+
+  std::vector<headgate::port::Port*> ports;
+  for (const auto& port : opened->ports) ports.push_back(port.port.get());
+  auto fleet = std::make_unique<headgate::app::Fleet>(
+      headgate::app::FleetOptions{.workers = options.workers,
+                                  .flows = options.flows,
+                                  .idle = options.idle == "poll" ? headgate::worker::Idle::poll : headgate::worker::Idle::adaptive,
+                                  .seed = seed},
+      ports, opened->facts, own_pool, steering);
+  fleet->start();
+  headgate::app::Box box(std::move(opened->ports), std::move(fleet), own_pool, options.state_dir, seed);
+  box.start_from_kept();
+
+  auto server = headgate::app::ApiServer::start(box, options.socket);
+  if (!server) return say(server.error());
+  spdlog::info("ready: {} workers, {} flows each, API on {}", options.workers, options.flows, options.socket);
+
+  for (;;) {
+    pollfd entry{signal_fd, POLLIN, 0};
+    if (poll(&entry, 1, 1000) > 0) {
+      signalfd_siginfo info{};
+      if (read(signal_fd, &info, sizeof info) == sizeof info && info.ssi_signo != SIGHUP) break;
+    }
+    box.tend();
+  }
+  spdlog::info("stopping");
+  server->reset();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  if (const int code = parse_command_line(argc, argv, options); code >= 0) return code;
+  spdlog::set_default_logger(spdlog::stderr_color_mt("dataplane"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  try {
+    return run(options);
+  } catch (const std::exception& error) {  // third-party code; our own does not throw
+    std::fprintf(stderr, "headgate-dataplane: %s\n", error.what());
+    return 1;
+  }
+}

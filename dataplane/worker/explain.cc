@@ -1,0 +1,184 @@
+// What would happen to a packet, and why, by the functions that would do it: decide() and predict().
+#include <rte_mbuf.h>
+
+#include "dataplane/worker/worker.h"
+
+namespace headgate::worker {
+
+using telemetry::DropReason;
+using telemetry::Exit;
+using Action = Decision::Action;
+
+namespace {
+
+const char* mode_name(snapshot::Mode mode) {
+  switch (mode) {
+    case snapshot::Mode::full_nat: return "full_nat";
+    case snapshot::Mode::nat: return "nat";
+    case snapshot::Mode::dsr: return "dsr";
+    case snapshot::Mode::tunnel: return "tunnel";
+  }
+  return "?";
+}
+
+const char* algorithm_name(snapshot::Algorithm algorithm) {
+  switch (algorithm) {
+    case snapshot::Algorithm::round_robin: return "round robin";
+    case snapshot::Algorithm::least_connections: return "least connections";
+    case snapshot::Algorithm::source_hash: return "source hash";
+    case snapshot::Algorithm::maglev: return "maglev";
+  }
+  return "?";
+}
+
+const char* neighbor_state_name(neighbor::NeighborState state) {
+  switch (state) {
+    case neighbor::NeighborState::free: return "unknown";
+    case neighbor::NeighborState::incomplete: return "being resolved";
+    case neighbor::NeighborState::reachable: return "reachable";
+    case neighbor::NeighborState::stale: return "stale";
+    case neighbor::NeighborState::failed: return "does not answer";
+  }
+  return "?";
+}
+
+std::string why_unusable(const snapshot::Backend& backend) {
+  if (!backend.up) return "down";
+  if (backend.drain) return "drained";
+  return "weight 0";
+}
+
+}  // namespace
+
+Explanation Worker::explain(std::span<const std::uint8_t> frame, std::uint16_t port, const Visit& visit) const {
+  Explanation out;
+  rte_mbuf mbuf{};
+  mbuf.buf_addr = const_cast<std::uint8_t*>(frame.data());
+  mbuf.data_len = static_cast<std::uint16_t>(frame.size());
+  mbuf.pkt_len = static_cast<std::uint32_t>(frame.size());
+  Packet p;
+  p.mbuf = &mbuf;
+  p.data = const_cast<std::uint8_t*>(frame.data());
+  p.port = port;
+  p.error = packet::parse(frame, frame.size(), p.info);
+  if (p.error != packet::ParseError::none) {
+    out.fate = drop(reason_of(p.error));
+    out.steps.push_back({"parse", telemetry::describe(out.fate.reason)});
+    return out;
+  }
+  if (snapshot_ == nullptr) {
+    out.fate = drop(DropReason::not_ours);
+    out.steps.push_back({"snapshot", "none is running yet"});
+    return out;
+  }
+  p.interface = snapshot_->interface_at(port, p.info.vlan);
+  if (p.info.is_ip()) p.hash = flows_.hash(p.info.tuple);
+  out.decision = decide(p, visit);
+  describe(out, p, visit);
+  return out;
+}
+
+void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
+  const Decision& d = out.decision;
+  const auto say = [&out](std::string stage, std::string text) { out.steps.push_back({std::move(stage), std::move(text)}); };
+  if (p.info.is_ip()) say("parse", to_string(p.info.tuple) + ", ttl " + std::to_string(p.info.ttl));
+  say("interface", p.interface != nullptr ? "arrives on " + p.interface->name
+                   : p.port == snapshot_->probe_port ? "arrives on the probe device"
+                                                     : "no interface is configured for this port and VLAN");
+  if (p.info.is_ip() && d.action != Action::neighbor) {
+    say("owner", "bucket " + std::to_string(d.bucket) + ", worker " + std::to_string(d.owner));
+    say("flow", d.existing_flow ? "a flow exists, state " + std::string(to_string(d.flow->state)) : "no live flow");
+  }
+  if (d.service != nullptr) {
+    const snapshot::Pool& pool = snapshot_->pools[d.service->pool];
+    say("service", d.service->name + ", mode " + mode_name(d.service->mode) + ", pool " + pool.name + ", " +
+                       algorithm_name(pool.algorithm));
+    for (std::uint16_t i = 0; i < pool.backend_count && i < 32; ++i) {
+      const snapshot::Backend& backend = snapshot_->backends[pool.first_backend + i];
+      if (!backend.usable()) {
+        say("backend", backend.name + " takes no new flows: " + why_unusable(backend));
+      } else if (backend.max_connections != 0 && shared_.limits.in_use(backend.slot) >= backend.max_connections) {
+        say("backend", backend.name + " is at its limit of " + std::to_string(backend.max_connections) + " connections");
+      }
+    }
+  }
+  switch (d.action) {
+    case Action::drop:
+      out.fate = drop(d.reason);
+      break;
+    case Action::reject: {
+      const bool silent = snapshot_->drop_unmatched || (p.info.tcp_flags & packet::kRst) || p.info.dst_mac_group ||
+                          p.info.later_fragment();
+      out.fate = silent ? drop(d.reason) : Fate{Exit::answered, d.reason};
+      if (!silent) say("answer", p.info.tuple.protocol == kProtocolTcp ? "RST" : "ICMP port unreachable");
+      break;
+    }
+    case Action::ping:
+      say("answer", "echo reply");
+      out.fate = {Exit::answered, DropReason::count};
+      break;
+    case Action::to_kernel:
+      say("kernel", "handed to the kernel by the exception device");
+      out.fate = {Exit::exception, DropReason::count};
+      break;
+    case Action::from_kernel: out.fate = {Exit::forwarded, DropReason::count}; break;
+    case Action::neighbor:
+      say("neighbor", "ARP or neighbor discovery, taken in by worker 0");
+      out.fate = {Exit::consumed, DropReason::count};
+      break;
+    case Action::hand_over:
+      say("hand-over", telemetry::describe(d.handover));
+      out.fate = {Exit::handed_over, DropReason::count};
+      break;
+    case Action::icmp_error:
+      say("icmp", "an error about a flow, translated for its other side");
+      out.fate = {Exit::forwarded, DropReason::count};
+      break;
+    case Action::forward: {
+      const snapshot::Backend* backend = snapshot_->backend_of_slot(d.flow->backend_slot);
+      out.backend_slot = d.flow->backend_slot;
+      if (backend != nullptr) say("backend", backend->name + " (of the flow)");
+      out.fate = predict(p, *d.flow, d.direction);
+      break;
+    }
+    case Action::start_service:
+    case Action::start_probe:
+    case Action::start_snat:
+    case Action::start_route: {
+      flow::Flow flow{};
+      flow.client = p.info.tuple.src;
+      flow.service = flow.backend = p.info.tuple.dst;
+      flow.client_port = p.info.tuple.src_port;
+      flow.service_port = p.info.tuple.dst_port;
+      flow.protocol = p.info.tuple.protocol;
+      flow.kind = d.action == Action::start_service ? flow::Kind::service
+                  : d.action == Action::start_probe ? flow::Kind::probe
+                                                    : flow::Kind::egress_snat;
+      flow.backend_slot = flow.service_slot = kNoSlot;
+      if (d.service != nullptr) {
+        const snapshot::Backend& backend = snapshot_->backends[d.backend];
+        flow.mode = d.service->mode;
+        flow.gue = d.service->encapsulation == snapshot::Encapsulation::gue;
+        flow.backend = backend.address;
+        flow.backend_slot = backend.slot;
+        say("backend", backend.name + " (" + to_string(backend.address) + ") would be chosen");
+      } else {
+        say("egress", d.action == Action::start_snat ? "the servers' own traffic, source translated" : "the servers' own traffic, routed");
+      }
+      out.fate = predict(p, flow, flow::Direction::forward);
+      if (const auto hop = next_hop(frame_target(flow), flows_.hash(flow.forward_tuple()))) {
+        const auto ref = neighbors_.find(snapshot_->interfaces[hop->interface].id, hop->address);
+        say("next hop", to_string(hop->address) + " on " + snapshot_->interfaces[hop->interface].name + ", " +
+                            neighbor_state_name(ref == neighbor::kNoNeighbor ? neighbor::NeighborState::free : neighbors_.at(ref).state));
+      } else {
+        say("next hop", "no route to " + to_string(frame_target(flow)));
+      }
+      break;
+    }
+  }
+  const bool reasoned = out.fate.reason != DropReason::count;
+  say("verdict", std::string(telemetry::to_string(out.fate.exit)) +
+                     (reasoned ? std::string(": ") + telemetry::describe(out.fate.reason) : std::string()));
+}
+
+}  // namespace headgate::worker

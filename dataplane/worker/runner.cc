@@ -1,0 +1,159 @@
+#include "dataplane/worker/runner.h"
+
+#include <poll.h>
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "drivers/port/port.h"
+
+namespace headgate::worker {
+
+TscClock::TscClock() : start_(rte_rdtsc()), nanos_per_cycle_(1e9 / static_cast<double>(rte_get_tsc_hz())) {}
+
+Nanos TscClock::now() const {
+  // One second in, so that "long ago" is a positive number; 2^53 ns are 104 days of exact doubles, then steps of 2 ns.
+  return kSecond + static_cast<Nanos>(static_cast<double>(rte_rdtsc() - start_) * nanos_per_cycle_);
+}
+
+Waker::Waker() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) { HEADGATE_CHECK(fd_ >= 0); }
+Waker::~Waker() { close(fd_); }
+
+void Waker::signal() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof one);  // full means: already awake
+}
+
+void Waker::awake() {
+  asleep_.store(false, std::memory_order_relaxed);
+  std::uint64_t count;
+  [[maybe_unused]] const ssize_t got = read(fd_, &count, sizeof count);
+}
+
+Runner::Runner(Worker& worker, snapshot::Publisher::Reader& reader, std::vector<port::Port*> ports, std::vector<Waker*> wakers,
+               Idle idle, const Clock& clock)
+    : worker_(worker), reader_(reader), ports_(std::move(ports)), wakers_(std::move(wakers)), idle_(idle), clock_(clock) {
+  for (port::Port* port : ports_) {
+    if (worker_.index() >= port->queues()) continue;
+    if (const auto fd = port->rx_fd(static_cast<std::uint16_t>(worker_.index()))) {
+      fds_.push_back(*fd);
+    } else {
+      all_have_fds_ = false;
+    }
+  }
+}
+
+void Runner::stop() {
+  stop_.store(true);
+  wakers_[worker_.index()]->wake();
+}
+
+std::size_t Runner::receive(std::vector<Frame>& frames) {
+  frames.clear();
+  rte_mbuf* burst[kBurst];
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    if (worker_.index() >= ports_[i]->queues()) continue;
+    const std::uint16_t n = ports_[i]->rx_burst(static_cast<std::uint16_t>(worker_.index()), burst, kBurst);
+    for (std::uint16_t k = 0; k < n; ++k) frames.push_back({burst[k], static_cast<std::uint16_t>(i)});
+  }
+  return frames.size();
+}
+
+void Runner::transmit(TxBatch& tx) {
+  for (std::uint16_t port = 0; port < tx.ports(); ++port) {
+    std::span<rte_mbuf*> frames = tx.of(port);
+    if (frames.empty()) continue;
+    // Frames of several segments and the like are made fit for the device; none of ours asks for an offload.
+    std::size_t ready = 0;
+    for (rte_mbuf* mbuf : frames) {
+      if (ports_[port]->prepare_tx(mbuf, static_cast<std::uint16_t>(worker_.index())) == port::TxVerdict::ready) {
+        frames[ready++] = mbuf;
+      } else {
+        rte_pktmbuf_free(mbuf);
+        worker_.counters().drops[static_cast<unsigned>(telemetry::DropReason::no_buffer)].add(1);
+      }
+    }
+    frames = frames.first(ready);
+    const auto queue = static_cast<std::uint16_t>(worker_.index());
+    // A full ring empties within microseconds when somebody reads it; wait a little, then shed rather than delay the rest.
+    for (unsigned tries = 0; !frames.empty() && tries < 8; ++tries) {
+      frames = frames.subspan(ports_[port]->tx_burst(queue, frames.data(), static_cast<std::uint16_t>(frames.size())));
+    }
+    for (rte_mbuf* mbuf : frames) rte_pktmbuf_free(mbuf);
+    if (!frames.empty()) {
+      worker_.counters().tx_dropped.add(frames.size());
+      worker_.counters().drops[static_cast<unsigned>(telemetry::DropReason::tx_full)].add(frames.size());
+    }
+    tx.clear(port);
+  }
+}
+
+void Runner::wake_others() {
+  for (unsigned i = 0; i < wakers_.size(); ++i) {
+    if (i != worker_.index() && worker_.has_mail_for(i)) wakers_[i]->wake();
+  }
+}
+
+void Runner::run() {
+  TxBatch tx(ports_.size());
+  std::vector<Frame> frames;
+  frames.reserve(kBurst * ports_.size());
+  unsigned idle_polls = 0;
+  reader_.online();
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const std::size_t received = receive(frames);
+    const bool mail = !worker_.mailbox_empty();
+    const Nanos start = clock_.now();
+    worker_.step(start, frames, tx);
+    transmit(tx);
+    if (wakers_.size() > 1) wake_others();
+    if (received != 0 || mail) {
+      worker_.counters().busy_ns.add(clock_.now() - start);
+      idle_polls = 0;
+      nap_ = kNapMin;
+    } else if (idle_ == Idle::adaptive && ++idle_polls >= kIdlePolls) {
+      sleep();
+    }
+  }
+  reader_.offline();
+}
+
+void Runner::sleep() {
+  Waker& waker = *wakers_[worker_.index()];
+  waker.prepare();
+  const auto queue = static_cast<std::uint16_t>(worker_.index());
+  for (port::Port* port : ports_) {
+    if (queue < port->queues()) port->arm_rx(queue);
+  }
+  // Whatever was sent before prepare() is seen here; whatever comes after wakes us.
+  const Nanos now = clock_.now();
+  const Nanos deadline = worker_.next_deadline();
+  if (stop_.load() || !worker_.mailbox_empty() || deadline <= now) {
+    waker.awake();
+    return;
+  }
+  Nanos span = std::min<Nanos>(deadline - now, kSleepMax);
+  if (!all_have_fds_) {
+    span = std::min(span, nap_);
+    nap_ = std::min(nap_ * 2, kNapMax);
+  }
+  pollfd entries[kPortsMax + 1];
+  nfds_t count = 0;
+  entries[count++] = {waker.fd(), POLLIN, 0};
+  for (const int fd : fds_) entries[count++] = {fd, POLLIN, 0};
+  reader_.offline();
+  worker_.counters().sleeps.add(1);
+  const timespec wait{static_cast<time_t>(span / kSecond), static_cast<long>(span % kSecond)};
+  ppoll(entries, count, &wait, nullptr);
+  reader_.online();
+  waker.awake();
+  for (port::Port* port : ports_) {
+    if (queue < port->queues()) port->disarm_rx(queue);
+  }
+}
+
+}  // namespace headgate::worker

@@ -1,0 +1,90 @@
+// Runs one worker on one thread: clock, port calls, sleep. The worker itself knows none of these.
+//
+// poll: spins. adaptive: after kIdlePolls empty rounds the worker goes RCU-offline and sleeps on its queues' descriptors and a
+// wake event, until the worker's next deadline at most; ports without a descriptor make it nap 100 us, growing to 1 ms.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "dataplane/base/time.h"
+#include "dataplane/snapshot/publisher.h"
+#include "dataplane/worker/worker.h"
+
+namespace headgate::port {
+class Port;
+}
+
+namespace headgate::worker {
+
+enum class Idle : std::uint8_t { poll, adaptive };
+
+// TSC, scaled once. Requires EAL.
+class TscClock final : public Clock {
+ public:
+  TscClock();
+  Nanos now() const override;
+
+ private:
+  std::uint64_t start_;
+  double nanos_per_cycle_;
+};
+
+// Wakes a sleeping worker. Any thread may wake(); only the sleeper uses the rest.
+class Waker {
+ public:
+  Waker();
+  ~Waker();
+  Waker(const Waker&) = delete;
+  Waker& operator=(const Waker&) = delete;
+  void wake() {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (asleep_.load(std::memory_order_relaxed)) signal();
+  }
+  void prepare() {
+    asleep_.store(true, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+  void awake();
+  int fd() const { return fd_; }
+
+ private:
+  void signal();
+  int fd_;
+  std::atomic<bool> asleep_{false};
+};
+
+class Runner {
+ public:
+  // ports by index; a port whose queue count is not above the worker's index is not received from by this worker.
+  Runner(Worker& worker, snapshot::Publisher::Reader& reader, std::vector<port::Port*> ports, std::vector<Waker*> wakers,
+         Idle idle, const Clock& clock);
+
+  // Until stop() from any thread.
+  void run();
+  void stop();
+
+ private:
+  static constexpr unsigned kIdlePolls = 64;
+  static constexpr Nanos kNapMin = 100 * kMicrosecond, kNapMax = kMillisecond, kSleepMax = 500 * kMillisecond;
+
+  std::size_t receive(std::vector<Frame>& frames);
+  void transmit(TxBatch& tx);
+  void wake_others();
+  void sleep();
+
+  Worker& worker_;
+  snapshot::Publisher::Reader& reader_;
+  std::vector<port::Port*> ports_;
+  std::vector<Waker*> wakers_;
+  const Idle idle_;
+  const Clock& clock_;
+  std::vector<int> fds_;
+  bool all_have_fds_ = true;
+  Nanos nap_ = kNapMin;
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace headgate::worker

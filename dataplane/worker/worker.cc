@@ -1,0 +1,408 @@
+#include "dataplane/worker/worker.h"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace headgate::worker {
+
+using packet::ParseError;
+using telemetry::DropReason;
+using telemetry::Exit;
+using telemetry::Handover;
+
+DropReason reason_of(ParseError error) {
+  switch (error) {
+    case ParseError::none: break;
+    case ParseError::truncated: return DropReason::truncated;
+    case ParseError::bad_ethernet: return DropReason::bad_ethernet;
+    case ParseError::bad_arp: return DropReason::bad_arp;
+    case ParseError::bad_ip_version: return DropReason::bad_ip_version;
+    case ParseError::bad_ip_header_length: return DropReason::bad_ip_header_length;
+    case ParseError::bad_ip_checksum: return DropReason::bad_ip_checksum;
+    case ParseError::bad_ip_source: return DropReason::bad_ip_source;
+    case ParseError::bad_ip_destination: return DropReason::bad_ip_destination;
+    case ParseError::bad_ip_options: return DropReason::bad_ip_options;
+    case ParseError::bad_extension_header: return DropReason::bad_extension_header;
+    case ParseError::bad_fragment: return DropReason::bad_fragment;
+    case ParseError::bad_tcp_header: return DropReason::bad_tcp_header;
+    case ParseError::bad_udp_header: return DropReason::bad_udp_header;
+    case ParseError::bad_icmp_header: return DropReason::bad_icmp_header;
+  }
+  return DropReason::truncated;
+}
+
+Worker::Worker(const WorkerConfig& config, const Shared& shared, snapshot::Publisher::Reader& reader)
+    : config_(config),
+      shared_(shared),
+      steering_(shared.steering),
+      reader_(reader),
+      flows_(config.flows, config.seed * 0x9e3779b97f4a7c15ull + 1),
+      ports_(steering_.classes(true), steering_.classes(false), flow::PortAllocator::Limits::for_flows(config.flows),
+             config.seed + 2),
+      fragments_(config.seed + 3),
+      neighbors_(config.seed + 4),
+      balancer_(config.index, config.seed + 5),
+      persistence_(std::min<std::uint32_t>(config.flows, 1 << 18), config.seed + 6),
+      load_(shared.loads, config.index),
+      answers_(kAnswersPerSecond, kAnswersBurst),
+      rng_(config.seed + 7),
+      counters_(snapshot::kServiceSlots, snapshot::kBackendSlots),
+      hop_interface_(neighbor::kNeighborsMax, snapshot::kNone) {
+  HEADGATE_CHECK(config.ports.size() <= kPortsMax);
+  if (config.index == 0) {
+    resolver_ = std::make_unique<neighbor::Resolver>(config.seed + 8);
+    for (std::size_t i = 0; i < config.ports.size(); ++i) {
+      resolver_->set_port_mac(static_cast<std::uint16_t>(i), config.ports[i].mac);
+    }
+  }
+}
+
+Worker::~Worker() {
+  // Buffers that still wait go back to their pool.
+  std::vector<neighbor::NeighborUpdate> waiting;
+  neighbors_.for_each([&](const neighbor::Neighbor& neighbor) {
+    if (neighbor.held != 0) {
+      neighbor::NeighborUpdate& update = waiting.emplace_back();
+      update.address = neighbor.address;
+      update.interface = neighbor.interface;
+      update.state = neighbor::NeighborState::failed;
+    }
+  });
+  for (const auto& update : waiting) {
+    neighbors_.update(update, now_, [](const neighbor::Held& held, const neighbor::Neighbor&) { rte_pktmbuf_free(static_cast<rte_mbuf*>(held.packet)); });
+  }
+  fragments_.advance(kNever - 1, [this](const flow::HeldFragment& held, const Tuple*) { give_up(held); });
+  Message message;
+  for (unsigned from = 0; from < shared_.mailboxes.workers(); ++from) {
+    while (shared_.mailboxes.at(from, config_.index).pop(message)) rte_pktmbuf_free(message.mbuf);
+  }
+}
+
+void Worker::step(Nanos now, std::span<const Frame> frames, TxBatch& tx) {
+  now_ = now;
+  now_ms_ = static_cast<std::uint32_t>(now / kMillisecond);
+  tx_ = &tx;
+  switch_snapshot();
+  run_task();
+  take_messages();
+  counters_.steps.add(1);
+  counters_.batches[telemetry::WorkerCounters::batch_class(frames.size())].add(1);
+  if (!frames.empty()) counters_.busy_steps.add(1);
+
+  while (!frames.empty()) {
+    const std::size_t n = std::min(frames.size(), kBurst);
+    for (std::size_t i = 0; i < n; ++i) pass1(batch_[i], frames[i]);
+    for (std::size_t i = 0; i < n; ++i) flows_.prefetch_flow(batch_[i].hash);
+    for (std::size_t i = 0; i < n; ++i) finish(batch_[i], process(batch_[i], Visit{}));
+    frames = frames.subspan(n);
+  }
+  timers();
+}
+
+void Worker::switch_snapshot() {
+  const snapshot::Snapshot* current = reader_.quiescent();
+  if (current != snapshot_) {
+    const snapshot::Snapshot* before = snapshot_;
+    snapshot_ = current;
+    if (current != nullptr) {
+      flows_.set_timeouts(current->timeouts);
+      load_.use(*current);
+      if (resolver_) resolver_->snapshot_changed(*current, now_);
+    }
+    // `before` stays readable until the next quiescent call: plan_removals() is done with it here.
+    if (before != nullptr && current != nullptr) plan_removals(*before, *current);
+    ++hop_epoch_;
+  }
+  if (neighbors_.epoch() != neighbor_epoch_) {
+    neighbor_epoch_ = neighbors_.epoch();
+    ++hop_epoch_;
+  }
+}
+
+bool Worker::post(Task task, void* argument) {
+  if (control_pending()) return false;
+  task_ = task;
+  task_argument_ = argument;
+  task_state_.store(TaskState::waiting, std::memory_order_release);
+  return true;
+}
+
+bool Worker::withdraw() {
+  TaskState expected = TaskState::waiting;
+  return task_state_.compare_exchange_strong(expected, TaskState::none, std::memory_order_acq_rel);
+}
+
+void Worker::run_task() {
+  if (task_state_.load(std::memory_order_relaxed) != TaskState::waiting) [[likely]] return;
+  TaskState expected = TaskState::waiting;
+  if (!task_state_.compare_exchange_strong(expected, TaskState::running, std::memory_order_acq_rel)) return;
+  task_(*this, task_argument_);
+  task_state_.store(TaskState::none, std::memory_order_release);
+}
+
+bool Worker::parse(Packet& p, rte_mbuf* mbuf, std::uint16_t port) {
+  p.mbuf = mbuf;
+  p.port = port;
+  p.data = rte_pktmbuf_mtod(mbuf, std::uint8_t*);
+  p.hash = 0;
+  p.interface = nullptr;
+  p.error = packet::parse({p.data, mbuf->data_len}, mbuf->pkt_len, p.info);
+  return p.error == ParseError::none;
+}
+
+void Worker::pass1(Packet& p, const Frame& frame) {
+  if (!parse(p, frame.mbuf, frame.port)) return;
+  if (p.info.is_ip()) {
+    p.hash = flows_.hash(p.info.tuple);
+    flows_.prefetch_bucket(p.hash);
+    if (config_.ports[p.port].nic_steers) prove_steering(p);
+  }
+}
+
+// The NIC hashes the packet as it came, four values of the tuple; the map says which queue that bucket has.
+void Worker::prove_steering(const Packet& p) {
+  const std::uint32_t seen = steering_seen_[p.port]++;
+  if (seen >= 1000 && seen % 4096 != 0) return;
+  if (p.info.fragment || (p.info.tuple.protocol != kProtocolTcp && p.info.tuple.protocol != kProtocolUdp)) return;
+  const unsigned queue = steering_.worker_of(steering_.toeplitz().bucket(p.info.tuple)) % config_.ports[p.port].tx_queues;
+  auto& counters = counters_.steering[p.port];
+  (queue == config_.index ? counters.matched : counters.missed).add(1);
+}
+
+const char* steering_state(bool nic_steers, std::uint64_t matched, std::uint64_t missed) {
+  if (!nic_steers || missed != 0) return "software";
+  return matched >= 1000 ? "nic" : "unproven";
+}
+
+Fate Worker::process(Packet& p, const Visit& visit) {
+  if (capture_ != nullptr) [[unlikely]] {
+    capture_copied_ = std::min<std::size_t>(p.mbuf->data_len, capture_->filter().snap_length);
+    std::memcpy(capture_copy_.data(), p.data, capture_copied_);
+  }
+  if (p.error != ParseError::none) [[unlikely]] return drop(reason_of(p.error));
+  if (snapshot_ == nullptr) [[unlikely]] return drop(DropReason::not_ours);
+  if (p.info.fragment) [[unlikely]] return fragment(p, false);
+  return resume(p, visit);
+}
+
+// A packet whose ports are known. The flow lookup comes first: it needs no knowledge of addresses, services or owners.
+Fate Worker::resume(Packet& p, const Visit& visit) {
+  if (p.info.is_ip()) {
+    const flow::Found found = flows_.find(p.info.tuple, p.hash);
+    if (found.flow != nullptr && !flows_.is_expired(*found.flow, now_ms_) && !being_removed(*found.flow)) [[likely]] {
+      return forward(p, *found.flow, found.direction);
+    }
+  }
+  p.interface = snapshot_->interface_at(p.port, p.info.vlan);
+  return execute(p, decide(p, visit), visit);
+}
+
+void Worker::finish(Packet& p, Fate fate) {
+  counters_.exits[static_cast<unsigned>(fate.exit)].add(1);
+  if (fate.exit == Exit::dropped) [[unlikely]] counters_.drops[static_cast<unsigned>(fate.reason)].add(1);
+  if (capture_ != nullptr) [[unlikely]] {
+    capture_->offer(now_, p.port, p.info, {capture_copy_.data(), capture_copied_}, p.info.frame_length, fate.exit, fate.reason);
+  }
+  const bool kept = fate.exit == Exit::forwarded || fate.exit == Exit::held || fate.exit == Exit::handed_over ||
+                    fate.exit == Exit::exception;
+  if (!kept) rte_pktmbuf_free(p.mbuf);
+}
+
+void Worker::count_drop(DropReason reason, std::uint64_t n) { counters_.drops[static_cast<unsigned>(reason)].add(n); }
+
+Fate Worker::give(Packet& p, unsigned worker, Message::Kind kind, Handover why, const Visit& visit) {
+  Message message;
+  message.kind = kind;
+  message.from = static_cast<std::uint8_t>(config_.index);
+  message.port = p.port;
+  message.mbuf = p.mbuf;
+  message.persisted = visit.persisted;
+  message.persistence_done = visit.persistence_done;
+  message.denied = visit.denied;
+  message.backend = visit.granted;
+  message.src_port = p.info.tuple.src_port;
+  message.dst_port = p.info.tuple.dst_port;
+  if (!shared_.mailboxes.at(config_.index, worker).push(message)) return drop(DropReason::handover_full);
+  counters_.handovers[static_cast<unsigned>(why)].add(1);
+  return {Exit::handed_over, DropReason::count};
+}
+
+// Fragments (shallow virtual reassembly): the owner of (addresses, id) learns the ports from the first fragment and lends them
+// to the others, which then go their flow's way like whole packets.
+Fate Worker::fragment(Packet& p, bool owner_known) {
+  if (!owner_known && shared_.mailboxes.workers() > 1) {
+    const unsigned owner = steering_.worker_of(steering_.fragment_bucket(p.info));
+    if (owner != config_.index) return give(p, owner, Message::Kind::fragment, Handover::fragment);
+  }
+  const bool later = p.info.later_fragment();
+  // For other than our own addresses nothing is matched: the kernel reassembles its own.
+  if (snapshot_->own_addresses.find(p.info.tuple.dst) == nullptr && p.port != snapshot_->probe_port &&
+      (p.interface = snapshot_->interface_at(p.port, p.info.vlan)) != nullptr && !p.interface->gateway) {
+    return resume(p, Visit{.owner_known = true});
+  }
+  const flow::FragmentKey key{p.info.tuple.src, p.info.tuple.dst, p.info.fragment_id, p.info.tuple.protocol};
+  // Those that waited for this one, and those whose wait is over.
+  std::array<flow::HeldFragment, flow::kFragmentsHeldPerDatagram> waiting;
+  std::size_t count = 0;
+  const auto release = [&](const flow::HeldFragment& held, const Tuple* tuple) {
+    if (tuple != nullptr && count < waiting.size()) {
+      waiting[count++] = held;
+    } else {
+      give_up(held);
+    }
+  };
+  Tuple tuple = p.info.tuple;
+  if (later) {
+    switch (fragments_.later(key, {p.mbuf, p.port}, now_, tuple, release)) {
+      case flow::FragmentTable::Later::matched: break;
+      case flow::FragmentTable::Later::held: return {Exit::held, DropReason::count};
+      case flow::FragmentTable::Later::refused: return drop(DropReason::fragment_limit);
+    }
+    p.info.tuple = tuple;
+    p.hash = flows_.hash(tuple);
+    return resume(p, Visit{});
+  }
+  if (!fragments_.first(key, tuple, now_, release)) return drop(DropReason::bad_fragment);
+  const Fate fate = resume(p, Visit{});
+  for (std::size_t i = 0; i < count; ++i) {
+    Packet other;
+    if (parse(other, static_cast<rte_mbuf*>(waiting[i].packet), static_cast<std::uint16_t>(waiting[i].word))) {
+      other.info.tuple = tuple;
+      other.hash = flows_.hash(tuple);
+      finish(other, resume(other, Visit{}));
+    } else {
+      finish(other, drop(reason_of(other.error)));
+    }
+  }
+  return fate;
+}
+
+void Worker::give_up(const flow::HeldFragment& held) {
+  rte_pktmbuf_free(static_cast<rte_mbuf*>(held.packet));
+  count_drop(DropReason::fragment_unmatched);
+}
+
+void Worker::take_messages() {
+  Message message;
+  for (unsigned from = 0; from < shared_.mailboxes.workers(); ++from) {
+    if (from == config_.index) continue;
+    SpscRing<Message>& ring = shared_.mailboxes.at(from, config_.index);
+    for (unsigned i = 0; i < kMessagesPerStep && ring.pop(message); ++i) take_message(message);
+  }
+}
+
+void Worker::take_message(Message& message) {
+  using Kind = Message::Kind;
+  if (message.kind == Kind::neighbor_update) return apply_update(message.update);
+  if (message.kind == Kind::neighbor_wanted) {
+    if (resolver_) resolver_->want(message.update.interface, message.update.address, now_, *this);
+    return;
+  }
+  if (message.kind == Kind::transmit) {
+    if (!tx_->push(message.port, message.mbuf)) {
+      rte_pktmbuf_free(message.mbuf);
+      counters_.tx_dropped.add(1);
+    }
+    return;
+  }
+  Packet p;
+  if (!parse(p, message.mbuf, message.port)) return finish(p, drop(reason_of(p.error)));  // cannot be: it was parsed before
+  if (snapshot_ == nullptr) return finish(p, drop(DropReason::not_ours));
+  if (capture_ != nullptr) [[unlikely]] {
+    capture_copied_ = std::min<std::size_t>(p.mbuf->data_len, capture_->filter().snap_length);
+    std::memcpy(capture_copy_.data(), p.data, capture_copied_);
+  }
+  p.interface = snapshot_->interface_at(p.port, p.info.vlan);
+  if (p.info.is_ip()) p.hash = flows_.hash(p.info.tuple);
+  Visit visit{.owner_known = true,
+              .persistence_done = message.persistence_done,
+              .persisted = message.persisted,
+              .granted = kNoSlot,
+              .denied = message.denied};
+  switch (message.kind) {
+    case Kind::fragment: return finish(p, fragment(p, true));
+    case Kind::neighbor: return finish(p, handle_neighbor(p));
+    case Kind::persistence_query: {
+      visit.persistence_done = true;
+      if (const auto* service = snapshot_->find_service(p.info.tuple.dst, p.info.tuple.dst_port, p.info.tuple.protocol)) {
+        visit.persisted = persistent_backend(snapshot_->pools[service->pool], p);
+      }
+      return finish(p, give(p, message.from, Kind::persistence_answer, Handover::persistence, visit));
+    }
+    case Kind::grant_query: {
+      const snapshot::Backend* backend = snapshot_->backend_of_slot(message.backend);
+      const bool given = backend == nullptr || backend->max_connections == 0 ||
+                         shared_.limits.try_grant(config_.index, message.backend, backend->max_connections);
+      visit.granted = message.backend;
+      const Fate fate = give(p, message.from, given ? Kind::grant_given : Kind::grant_denied, Handover::connection_limit, visit);
+      if (given && fate.exit == Exit::dropped) shared_.limits.release(config_.index, message.backend);
+      return finish(p, fate);
+    }
+    case Kind::grant_given:
+      visit.granted = message.backend;
+      break;
+    case Kind::grant_denied: {
+      auto free = std::find(visit.denied.begin(), visit.denied.end(), kNoSlot);
+      if (free == visit.denied.end()) {
+        return finish(p, reject(p, DropReason::backend_limit));
+      }
+      *free = message.backend;
+      break;
+    }
+    default: break;  // packet, persistence_answer
+  }
+  if (p.info.later_fragment()) {
+    p.info.tuple.src_port = message.src_port;
+    p.info.tuple.dst_port = message.dst_port;
+    p.hash = flows_.hash(p.info.tuple);
+  }
+  const Fate fate = resume(p, visit);
+  // A token that came back for a packet that did not start a flow (a twin did meanwhile) is returned by start_service_flow or here.
+  if (visit.granted != kNoSlot && !grant_used_) shared_.limits.release(config_.index, visit.granted);
+  grant_used_ = false;
+  finish(p, fate);
+}
+
+void Worker::timers() {
+  flows_.expire(now_ms_, kExpiryPerStep, [this](flow::Flow& flow) {
+    if (flow.state == flow::State::tcp_established && flow.reset_on_expiry) reset_both(flow);
+    end_flow(flow);
+  });
+  if (sweeping_) sweep();
+  fragments_.advance(now_, [this](const flow::HeldFragment& held, const Tuple*) { give_up(held); });
+  if (resolver_ && snapshot_ != nullptr) resolver_->advance(now_, *this);
+  neighbors_.advance(now_, [this](const neighbor::Held& held, const neighbor::Neighbor& to) { release_held(held, to); });
+  send_wanted();
+  if (shared_.mailboxes.workers() > 1 && now_ - load_gathered_ >= kMillisecond) {
+    load_.gather();
+    load_gathered_ = now_;
+  }
+  counters_.flows_now.set(flows_.size());
+}
+
+Nanos Worker::next_deadline() const {
+  if (sweeping_ || control_pending()) return now_;
+  const Nanos flows = now_ + flows_.ms_until_expiry(now_ms_) * kMillisecond;
+  Nanos at = std::min({flows, fragments_.next_deadline(), neighbors_.next_deadline()});
+  if (resolver_) at = std::min(at, resolver_->next_deadline());
+  return at;
+}
+
+void Worker::end_flow(flow::Flow& flow) {
+  if (flow.kind == flow::Kind::service) {
+    counters_.service[flow.service_slot].flows_ended.add(1);
+    counters_.backend[flow.backend_slot].flows_ended.add(1);
+    load_.ended(flow.backend_slot);
+    if (flow.limited) shared_.limits.release(config_.index, flow.backend_slot);
+  }
+  if (flow.local_slot != kNoSlot) {
+    ports_.free({flow.local_slot, flow.backend_slot, flow.protocol, flow.local.is_v4()}, flow.local_port, now_);
+  }
+  flows_.erase(flow);
+}
+
+std::size_t Worker::held() const { return neighbors_.held() + fragments_.held(); }
+
+}  // namespace headgate::worker
