@@ -258,6 +258,12 @@ void Steering::detach() {
   ifindex_ = 0;
 }
 
+void Steering::reattach() {
+  if (ifindex_ == 0) return;
+  const std::uint32_t mode = native_ ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  bpf_xdp_attach(static_cast<int>(ifindex_), program_.get(), mode | XDP_FLAGS_UPDATE_IF_NOEXIST, nullptr);
+}
+
 Result<void> Steering::copy_map(int from, int to, std::size_t key_size, std::size_t value_size) const {
   std::vector<std::uint8_t> key(key_size), next(key_size), value(value_size);
   for (bool first = true; bpf_map_get_next_key(from, first ? nullptr : key.data(), next.data()) == 0; first = false) {

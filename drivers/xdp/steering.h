@@ -59,6 +59,8 @@ class Steering {
   // Takes the program off the interface: everything goes to the kernel again. Not done by the destructor: a dataplane
   // that dies must leave it in place.
   void detach();
+  // Puts the program back after net_af_xdp has removed it, which it does whenever it closes.
+  void reattach();
 
  private:
   Steering() = default;
