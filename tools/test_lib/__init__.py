@@ -1,0 +1,1 @@
+"""The parts of tools/test: build and ctest, sanitizers, fuzzing, rules, system tests."""
