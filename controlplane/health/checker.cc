@@ -1,0 +1,51 @@
+#include "controlplane/health/checker.h"
+
+#include <spdlog/spdlog.h>
+
+namespace headgate::health {
+namespace {
+
+Time now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+}  // namespace
+
+Checker::Checker(asio::io_context& io, std::uint64_t seed, std::function<void()> on_change)
+    : on_change_(std::move(on_change)),
+      prober_(io,
+              [this](std::uint64_t probe, const Outcome& outcome) {
+                scheduler_.completed(probe, outcome, now());
+                run();
+              }),
+      scheduler_(prober_, seed,
+                 [this](const Change& change) {
+                   spdlog::log(change.up ? spdlog::level::info : spdlog::level::warn, "health: {}", change.text);
+                   on_change_();
+                 }),
+      timer_(io) {}
+
+void Checker::set_targets(const std::vector<Target>& targets, const HealthView& known) {
+  scheduler_.set_targets(targets, known, now());
+  run();
+}
+
+void Checker::pause_path(bool paused) {
+  scheduler_.pause_path(paused, now());
+  run();
+}
+
+void Checker::run() {
+  scheduler_.advance(now());
+  const Time deadline = scheduler_.next_deadline();
+  if (deadline == kNever) {
+    timer_.cancel();
+    return;
+  }
+  timer_.expires_at(std::chrono::steady_clock::time_point(deadline));
+  timer_.async_wait([this](const asio::error_code& cancelled) {
+    if (!cancelled) run();
+  });
+}
+
+}  // namespace headgate::health

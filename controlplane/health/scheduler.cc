@@ -1,0 +1,107 @@
+#include "controlplane/health/scheduler.h"
+
+#include <unordered_set>
+
+namespace headgate::health {
+
+std::uint64_t Scheduler::random() {  // splitmix64
+  std::uint64_t z = (random_ += 0x9e3779b97f4a7c15ull);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return z ^ (z >> 31);
+}
+
+void Scheduler::schedule(State& state, Time due) {
+  state.due = due;
+  due_.emplace(due, state.target.backend_id);
+}
+
+// Takes the target out of the queue and disowns its probe, whose result no longer counts.
+void Scheduler::unschedule(State& state) {
+  due_.erase({state.due, state.target.backend_id});
+  if (state.probe != 0) in_flight_[state.probe] = 0;
+  state.probe = 0;
+  state.verdict.forget_row();
+}
+
+void Scheduler::spread(State& state, Time now) {
+  if (!active(state)) return;
+  const auto interval = static_cast<std::uint64_t>(state.target.interval.count());
+  schedule(state, now + Time(static_cast<Time::rep>(random() % interval)));
+}
+
+void Scheduler::set_targets(const std::vector<Target>& targets, const HealthView& known, Time now) {
+  std::unordered_set<std::uint32_t> wanted;
+  for (const Target& target : targets) {
+    wanted.insert(target.backend_id);
+    const auto [found, fresh] =
+        states_.try_emplace(target.backend_id, State{target, Verdict(is_up(known, target.backend_id))});
+    State& state = found->second;
+    if (!fresh && state.target == target) continue;
+    if (!fresh) unschedule(state);
+    state.target = target;
+    spread(state, now);
+  }
+  for (auto it = states_.begin(); it != states_.end();) {
+    if (wanted.contains(it->first)) {
+      ++it;
+    } else {
+      unschedule(it->second);
+      it = states_.erase(it);
+    }
+  }
+}
+
+void Scheduler::pause_path(bool paused, Time now) {
+  if (paused == path_paused_) return;
+  path_paused_ = paused;
+  for (auto& [id, state] : states_) {
+    if (!state.target.via_path) continue;
+    if (paused) {
+      unschedule(state);
+    } else {
+      spread(state, now);
+    }
+  }
+}
+
+void Scheduler::advance(Time now) {
+  while (!due_.empty() && due_.begin()->first <= now && in_flight_.size() < kProbesInFlightMax) {
+    State& state = states_.at(due_.begin()->second);
+    due_.erase(due_.begin());
+    state.probe = ++last_probe_;
+    state.started = now;
+    in_flight_[state.probe] = state.target.backend_id;
+    prober_.start(state.probe, state.target);
+  }
+}
+
+void Scheduler::completed(std::uint64_t probe, const Outcome& outcome, Time now) {
+  const auto found = in_flight_.find(probe);
+  if (found == in_flight_.end()) return;
+  const std::uint32_t backend_id = found->second;
+  in_flight_.erase(found);
+  if (backend_id == 0) return;
+  State& state = states_.at(backend_id);
+  state.probe = 0;
+  schedule(state, std::max(now, state.started + state.target.interval));
+  if (!state.verdict.observe(outcome.success, state.target.rise, state.target.fall)) return;
+  const std::string count = std::to_string(outcome.success ? state.target.rise : state.target.fall);
+  on_change_({backend_id, outcome.success,
+              state.target.name +
+                  (outcome.success ? " up: " + count + " of " + count + " probes succeeded"
+                                   : " down: " + count + " of " + count + " probes failed, last: " + outcome.cause)});
+}
+
+Time Scheduler::next_deadline() const {
+  if (due_.empty() || in_flight_.size() >= kProbesInFlightMax) return kNever;
+  return due_.begin()->first;
+}
+
+HealthView Scheduler::view() const {
+  HealthView view;
+  for (const auto& [id, state] : states_) view[id] = state.verdict.up();
+  return view;
+}
+
+}  // namespace headgate::health

@@ -1,0 +1,83 @@
+// Decides when which backend is probed and what the results mean. Pure: time comes in, probes go out through Prober,
+// and next_deadline() says when to come back. One thread.
+//
+// Invariants: at most one probe of a target is under way; at most kProbesInFlightMax in all; targets start spread over
+// their interval, so that thousands of them do not probe in one burst. A verdict outlives every change of its target
+// but removal. Results of probes that began before a target changed, went away or was paused are thrown away.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "controlplane/health/target.h"
+#include "controlplane/health/verdict.h"
+
+namespace headgate::health {
+
+inline constexpr std::size_t kProbesInFlightMax = 256;
+inline constexpr Time kNever = Time::max();
+
+struct Outcome {
+  bool success = false;
+  std::string cause;  // of a failure: "connection timed out"
+};
+
+class Prober {
+ public:
+  virtual ~Prober() = default;
+  // Begins a probe; its outcome is handed to Scheduler::completed(probe, ...) later, never from inside this call, and
+  // always: after target.timeout at the latest.
+  virtual void start(std::uint64_t probe, const Target& target) = 0;
+};
+
+struct Change {
+  std::uint32_t backend_id = 0;
+  bool up = false;
+  std::string text;  // "web1 down: 3 of 3 probes failed, last: connection timed out"
+};
+
+class Scheduler {
+ public:
+  using OnChange = std::function<void(const Change&)>;
+  Scheduler(Prober& prober, std::uint64_t seed, OnChange on_change)
+      : prober_(prober), random_(seed), on_change_(std::move(on_change)) {}
+
+  // Replaces all targets. `known`: verdicts for targets that are new here, e.g. those the dataplane runs with.
+  void set_targets(const std::vector<Target>& targets, const HealthView& known, Time now);
+  // While paused, targets that go through the dataplane are not probed and keep their verdicts: with the dataplane away
+  // every probe would fail, and a failure would say nothing about the backend. Starts paused.
+  void pause_path(bool paused, Time now);
+  void advance(Time now);  // starts what is due
+  void completed(std::uint64_t probe, const Outcome& outcome, Time now);
+
+  Time next_deadline() const;  // kNever when nothing can start before a probe completes
+  HealthView view() const;
+
+ private:
+  struct State {
+    Target target;
+    Verdict verdict;
+    Time due{};
+    Time started{};
+    std::uint64_t probe = 0;  // under way; 0 = none
+  };
+  bool active(const State& state) const { return !(path_paused_ && state.target.via_path); }
+  void schedule(State& state, Time due);
+  void unschedule(State& state);
+  void spread(State& state, Time now);  // a first probe somewhere within the interval
+  std::uint64_t random();
+
+  Prober& prober_;
+  std::uint64_t random_;
+  OnChange on_change_;
+  bool path_paused_ = true;
+  std::unordered_map<std::uint32_t, State> states_;             // by backend id
+  std::set<std::pair<Time, std::uint32_t>> due_;                // states with no probe under way
+  std::unordered_map<std::uint64_t, std::uint32_t> in_flight_;  // probe -> backend id; 0 once its result is unwanted
+  std::uint64_t last_probe_ = 0;
+};
+
+}  // namespace headgate::health

@@ -1,0 +1,167 @@
+#include "controlplane/health/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace headgate::health {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+
+Target target(std::uint32_t id) {
+  return {.backend_id = id,
+          .name = "web" + std::to_string(id),
+          .endpoint = {},
+          .via_path = true,
+          .interval = 2s,
+          .timeout = 1s,
+          .rise = 2,
+          .fall = 3};
+}
+
+// Probes that answer 1 ms after they start, in virtual time.
+class Site : public Prober {
+ public:
+  explicit Site(std::uint64_t seed = 1)
+      : scheduler(*this, seed, [this](const Change& change) { changes.push_back(change.text); }) {
+    scheduler.pause_path(false, now);
+  }
+  void start(std::uint64_t probe, const Target& t) override {
+    started.push_back(t.backend_id);
+    under_way.emplace_back(now + answer_after, probe, t.backend_id);
+  }
+  void run_until(Time end) {
+    for (;;) {
+      Time next = scheduler.next_deadline();
+      for (const auto& [at, probe, id] : under_way) next = std::min(next, at);
+      if (next > end) break;
+      now = std::max(now, next);
+      scheduler.advance(now);
+      auto pending = std::exchange(under_way, {});
+      for (const auto& [at, probe, id] : pending) {
+        if (at > now) {
+          under_way.emplace_back(at, probe, id);
+        } else {
+          scheduler.completed(probe, is_up(alive, id) ? Outcome{true, {}} : Outcome{false, "connection timed out"},
+                              now);
+        }
+      }
+    }
+    now = end;
+  }
+
+  Time now{1000s};
+  Time answer_after = 1ms;
+  HealthView alive;
+  std::vector<std::uint32_t> started;
+  std::vector<std::tuple<Time, std::uint64_t, std::uint32_t>> under_way;
+  std::vector<std::string> changes;
+  Scheduler scheduler;
+};
+
+TEST(Verdict, ChangesOnlyAfterAFullRow) {
+  Verdict verdict(true);
+  for (const bool ok : {false, false, true, false, false}) EXPECT_FALSE(verdict.observe(ok, 2, 3));
+  EXPECT_TRUE(verdict.observe(false, 2, 3));
+  EXPECT_FALSE(verdict.up());
+  for (const bool ok : {true, false, true}) EXPECT_FALSE(verdict.observe(ok, 2, 3));
+  EXPECT_TRUE(verdict.observe(true, 2, 3));
+}
+
+TEST(Scheduler, ReportsChangesOnlyAndSaysWhy) {
+  Site site;
+  site.scheduler.set_targets({target(1)}, {}, site.now);
+  site.run_until(1060s);
+  EXPECT_TRUE(site.changes.empty());
+  site.alive[1] = false;
+  site.run_until(1120s);
+  EXPECT_THAT(site.changes, ElementsAre("web1 down: 3 of 3 probes failed, last: connection timed out"));
+  site.alive[1] = true;
+  site.run_until(1180s);
+  EXPECT_EQ(site.changes.back(), "web1 up: 2 of 2 probes succeeded");
+  EXPECT_EQ(site.changes.size(), 2u);
+}
+
+TEST(Scheduler, FindsADeadBackendWithinFallIntervals) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Site site(seed);
+    site.scheduler.set_targets({target(1)}, {}, site.now);
+    site.run_until(1010s);
+    site.alive[1] = false;
+    site.run_until(1010s + 3 * 2s + 2ms);
+    EXPECT_EQ(site.changes.size(), 1u) << "seed " << seed;
+  }
+}
+
+TEST(Scheduler, SpreadsTheFirstProbesOverTheInterval) {
+  Site site;
+  std::vector<Target> targets;
+  for (std::uint32_t id = 1; id <= 1000; ++id) targets.push_back(target(id));
+  site.scheduler.set_targets(targets, {}, site.now);
+  for (int slice = 1; slice <= 10; ++slice) {
+    site.started.clear();
+    site.run_until(1000s + slice * 200ms);
+    EXPECT_GT(site.started.size(), 60u) << slice;
+    EXPECT_LT(site.started.size(), 140u) << slice;
+  }
+}
+
+TEST(Scheduler, KeepsABoundOnProbesInFlightAndStillReachesAll) {
+  Site site;
+  site.answer_after = 1s;
+  std::vector<Target> targets;
+  for (std::uint32_t id = 1; id <= 1000; ++id) targets.push_back(target(id));
+  site.scheduler.set_targets(targets, {}, site.now);
+  for (int i = 0; i < 100; ++i) {
+    site.run_until(site.now + 100ms);
+    EXPECT_LE(site.under_way.size(), kProbesInFlightMax);
+  }
+  EXPECT_EQ(std::set<std::uint32_t>(site.started.begin(), site.started.end()).size(), 1000u);
+}
+
+TEST(Scheduler, BeginsWithTheVerdictsItIsGiven) {
+  Site site;
+  site.alive[1] = false;
+  site.scheduler.set_targets({target(1), target(2)}, {{1, false}}, site.now);
+  EXPECT_EQ(site.scheduler.view(), (HealthView{{1, false}, {2, true}}));
+  site.run_until(1060s);
+  EXPECT_TRUE(site.changes.empty());
+}
+
+TEST(Scheduler, AVerdictSurvivesAChangeOfItsTarget) {
+  Site site;
+  site.alive[1] = false;
+  site.scheduler.set_targets({target(1)}, {}, site.now);
+  site.run_until(1010s);
+  Target changed = target(1);
+  changed.interval = 5s;
+  site.scheduler.set_targets({changed}, {}, site.now);
+  EXPECT_FALSE(is_up(site.scheduler.view(), 1));
+  site.scheduler.set_targets({}, {}, site.now);
+  EXPECT_TRUE(site.scheduler.view().empty());
+  site.run_until(1060s);
+  EXPECT_EQ(site.changes.size(), 1u);
+}
+
+TEST(Scheduler, NothingFlapsWhileTheDataplaneIsAway) {
+  Site site;
+  Target direct = target(2);
+  direct.via_path = false;
+  site.answer_after = 100ms;
+  site.scheduler.set_targets({target(1), direct}, {}, site.now);
+  site.run_until(1010s);
+  site.alive[1] = false;  // as every probe along the path sees it
+  site.scheduler.pause_path(true, site.now);
+  site.started.clear();
+  site.run_until(1060s);
+  EXPECT_TRUE(site.changes.empty());
+  EXPECT_EQ(std::set<std::uint32_t>(site.started.begin(), site.started.end()), std::set<std::uint32_t>{2});
+  site.alive[1] = true;
+  site.scheduler.pause_path(false, site.now);
+  site.run_until(1120s);
+  EXPECT_TRUE(site.changes.empty());
+}
+
+}  // namespace
+}  // namespace headgate::health

@@ -1,0 +1,99 @@
+#include "controlplane/health/tcp_prober.h"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/health/checker.h"
+
+namespace headgate::health {
+namespace {
+
+using asio::ip::tcp;
+using namespace std::chrono_literals;
+
+const asio::ip::address kLoopback = asio::ip::address_v4::loopback();
+
+Outcome probe(asio::io_context& io, const tcp::endpoint& endpoint) {
+  Outcome result{false, "no answer"};
+  TcpProber prober(io, [&](std::uint64_t, const Outcome& outcome) {
+    result = outcome;
+    io.stop();
+  });
+  Target target;
+  target.endpoint = endpoint;
+  target.timeout = 200ms;
+  prober.start(1, target);
+  io.restart();
+  io.run_for(5s);
+  return result;
+}
+
+TEST(TcpProber, SucceedsWhenAConnectionIsAcceptedAndResetsIt) {
+  asio::io_context io;
+  tcp::acceptor acceptor(io, {kLoopback, 0});
+  EXPECT_TRUE(probe(io, acceptor.local_endpoint()).success);
+  tcp::socket accepted = acceptor.accept();
+  char byte;
+  asio::error_code error;
+  accepted.read_some(asio::buffer(&byte, 1), error);
+  EXPECT_EQ(error, asio::error::connection_reset);
+}
+
+TEST(TcpProber, NamesARefusedConnection) {
+  asio::io_context io;
+  tcp::acceptor acceptor(io, {kLoopback, 0});
+  const tcp::endpoint closed = acceptor.local_endpoint();
+  acceptor.close();
+  const Outcome outcome = probe(io, closed);
+  EXPECT_FALSE(outcome.success);
+  EXPECT_EQ(outcome.cause, "connection refused");
+}
+
+TEST(TcpProber, GivesUpAtItsTimeout) {
+  asio::io_context io;
+  // A full accept queue drops further SYNs: a server that hangs.
+  tcp::acceptor acceptor(io);
+  acceptor.open(tcp::v4());
+  acceptor.bind({kLoopback, 0});
+  acceptor.listen(0);
+  tcp::socket first(io);
+  first.connect(acceptor.local_endpoint());
+  const Outcome outcome = probe(io, acceptor.local_endpoint());
+  EXPECT_FALSE(outcome.success);
+  EXPECT_EQ(outcome.cause, "connection timed out");
+}
+
+TEST(Checker, FollowsARealServerDownAndUp) {
+  asio::io_context io;
+  auto acceptor = std::make_unique<tcp::acceptor>(io, tcp::endpoint(kLoopback, 0));
+  const tcp::endpoint endpoint = acceptor->local_endpoint();
+  int changes = 0;
+  Checker checker(io, 1, [&] {
+    ++changes;
+    io.stop();
+  });
+  Target target;
+  target.backend_id = 7;
+  target.name = "web7";
+  target.endpoint = endpoint;
+  target.via_path = false;
+  target.interval = 50ms;
+  target.timeout = 500ms;
+  target.rise = 2;
+  target.fall = 2;
+  checker.set_targets({target}, {});
+  io.run_for(400ms);
+  EXPECT_EQ(changes, 0);
+  acceptor.reset();
+  io.restart();
+  io.run_for(5s);
+  EXPECT_EQ(changes, 1);
+  EXPECT_FALSE(is_up(checker.view(), 7));
+  acceptor = std::make_unique<tcp::acceptor>(io, endpoint);
+  io.restart();
+  io.run_for(5s);
+  EXPECT_EQ(changes, 2);
+  EXPECT_TRUE(is_up(checker.view(), 7));
+}
+
+}  // namespace
+}  // namespace headgate::health
