@@ -1,0 +1,126 @@
+// A simulated box: real workers over one set of mailboxes and boards, in one thread, in virtual time. Frames in as
+// bytes, frames out as bytes; between them everything is what the product runs. Test-only.
+//
+//   Box box({.workers = 2});
+//   box.apply(site());
+//   auto out = box.exchange(kOutside, tcp_frame({.src = "192.0.2.10", .dst = "192.0.2.100"}));
+//
+// When a Box ends it fails the running test if a packet buffer is missing.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/balance/connection_limit.h"
+#include "dataplane/snapshot/publisher.h"
+#include "dataplane/snapshot/testing.h"
+#include "dataplane/worker/worker.h"
+#include "tests/sim/lan.h"
+
+struct rte_mempool;
+
+namespace headgate::sim {
+
+// The ports of every simulated box, by index.
+inline constexpr std::uint16_t kOutside = 0, kInside = 1, kProbe = 2, kOutsideKernel = 3, kInsideKernel = 4;
+
+struct Out {
+  std::uint16_t port = 0;
+  Frame frame;
+  friend bool operator==(const Out&, const Out&) = default;
+};
+
+inline constexpr int kByHash = -1;  // the queue a NIC with our key and map would choose
+
+class Box {
+ public:
+  struct Options {
+    unsigned workers = 1;
+    std::uint32_t flows = 4096;  // per worker
+    std::uint64_t seed = 1;
+    unsigned buffers = 2047;  // per worker
+    bool exceptions = false;  // outside and inside have a way to the kernel
+    std::uint32_t flow_limit = 0;
+    unsigned outside_tx_queues = 16;
+  };
+
+  Box() : Box(Options{}) {}
+  explicit Box(const Options& options);
+  ~Box();
+  Box(const Box&) = delete;
+  Box& operator=(const Box&) = delete;
+
+  Lan& lan() { return lan_; }
+
+  // Publishes a snapshot (text format); workers switch at their next step. settle() lets neighbor resolution finish.
+  void publish(std::string_view snapshot);
+  void apply(std::string_view snapshot) {
+    publish(snapshot);
+    settle();
+  }
+  // Frames that leave meanwhile are forgotten.
+  void settle(Nanos time = 500 * kMillisecond);
+
+  void inject(std::uint16_t port, const Frame& frame, int queue = kByHash);
+  // Steps all workers round robin until nothing moves. Time stands still, unless packets wait for a hardware address.
+  std::vector<Out> run();
+  std::vector<Out> exchange(std::uint16_t port, const Frame& frame, int queue = kByHash) {
+    inject(port, frame, queue);
+    return run();
+  }
+  // Runs through everything that is due until `time` later.
+  std::vector<Out> advance(Nanos time);
+  // One step of one worker with what is queued for it.
+  void step(unsigned worker);
+  std::vector<Out> take_sent() { return std::exchange(sent_, {}); }
+
+  Nanos now() const { return now_; }
+  void tick(Nanos time) { now_ += time; }
+
+  worker::Worker& worker(unsigned i = 0) { return *workers_[i]; }
+  unsigned workers() const { return static_cast<unsigned>(workers_.size()); }
+  const worker::Steering& steering() const { return steering_; }
+  balance::LimitBoard& limits() { return limits_; }
+  const snapshot::Snapshot& snapshot() const { return *source_.last(); }
+  static MacAddress mac(std::uint16_t port);
+
+  // Sums over the workers.
+  std::uint64_t exits(telemetry::Exit exit) const;
+  std::uint64_t drops(telemetry::DropReason reason) const;
+  std::uint64_t handovers(telemetry::Handover reason) const;
+  std::uint64_t dropped() const;
+  std::uint32_t flows() const;
+  std::uint32_t local_ports() const;
+  std::size_t held() const;
+  unsigned buffers_in_use() const;
+
+ private:
+  struct Queue {
+    std::vector<worker::Frame> frames;
+  };
+  unsigned queue_of(std::uint16_t port, const Frame& frame) const;
+  void collect(worker::TxBatch& tx);
+  bool idle() const;
+  std::vector<Out> run_at_this_time();
+  std::size_t waiting_for_neighbors() const;
+
+  const Options options_;
+  Lan lan_;
+  snapshot::testing::Source source_;
+  worker::Steering steering_;
+  worker::Mailboxes mailboxes_;
+  balance::LimitBoard limits_;
+  balance::LoadBoard loads_;
+  snapshot::Publisher publisher_;
+  std::vector<rte_mempool*> pools_;
+  std::vector<std::unique_ptr<worker::Worker>> workers_;
+  std::vector<Queue> queues_;
+  std::vector<worker::TxBatch> tx_;
+  std::vector<Out> sent_;
+  Nanos now_ = 10 * kSecond;
+};
+
+}  // namespace headgate::sim
