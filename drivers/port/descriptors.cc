@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <linux/if_packet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -44,6 +45,11 @@ std::vector<int> new_descriptors(const DescriptorSet& before, DescriptorKind kin
     if (!before.contains(fd) && is_of(fd, kind)) found.push_back(fd);
   }
   return found;
+}
+
+std::uint64_t inode_of(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
 }  // namespace headgate::port

@@ -2,6 +2,7 @@
 // descriptor per queue and no call that returns it, so we compare /proc/self/fd before and after they open it.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <vector>
 
@@ -15,5 +16,8 @@ DescriptorSet open_descriptors();
 // Of this kind, open now and not in `before`, in ascending order (the order of opening, unless another thread closed
 // some).
 std::vector<int> new_descriptors(const DescriptorSet& before, DescriptorKind kind);
+
+// Which open file a descriptor stands for, so that a reused number is not taken for it. 0 when it is not open.
+std::uint64_t inode_of(int fd);
 
 }  // namespace headgate::port

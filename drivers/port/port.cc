@@ -14,9 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <thread>
 
 #include "dataplane/base/check.h"
 #include "drivers/port/descriptors.h"
@@ -25,8 +23,7 @@
 namespace headgate::port {
 namespace {
 
-constexpr int kQueueWaitMs = 1000;  // for the sockets of a killed predecessor
-constexpr auto kQueueRetryEvery = std::chrono::milliseconds(5);
+constexpr int kQueueWaitMs = 1000;           // for the sockets of a killed predecessor
 constexpr unsigned kXdpFillMbufs = 2048;     // net_af_xdp puts that many into each queue's fill ring at once
 constexpr std::uint32_t kXdpHeadroom = 256;  // XDP_PACKET_HEADROOM, taken from each buffer beside DPDK's own 128
 constexpr std::uint32_t kEthernetOverhead = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;  // two tags beside the MTU
@@ -330,23 +327,18 @@ Result<void> Port::set_up_rx_queue(std::uint16_t queue, rte_mempool* pool) {
     descriptors = info_.default_rxportconf.ring_size != 0 ? info_.default_rxportconf.ring_size : kDefaultDescriptors;
   if (const int error = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &descriptors, &unused); error != 0 && error != -ENOTSUP)
     return fail(ErrorCode::internal, "the driver refused to size its rings (" + dpdk_text(error) + ")");
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kQueueWaitMs);
   const DescriptorSet before = open_descriptors();
-  while (true) {
-    const int error =
-        rte_eth_rx_queue_setup(id_, queue, descriptors, static_cast<unsigned>(SOCKET_ID_ANY), nullptr, pool);
-    if (error == 0) break;
-    // The kernel releases a closed AF_XDP socket (our own check's too) from a work queue, a moment later.
-    if (spec_.kind == PortKind::af_xdp && std::chrono::steady_clock::now() < give_up) {
-      std::this_thread::sleep_for(kQueueRetryEvery);
-      continue;
-    }
+  // No second try for af_xdp: after a failure net_af_xdp goes on with a fill ring that is ahead of the kernel's.
+  if (const int error =
+          rte_eth_rx_queue_setup(id_, queue, descriptors, static_cast<unsigned>(SOCKET_ID_ANY), nullptr, pool);
+      error != 0) {
     return fail(ErrorCode::unavailable, "receive queue " + std::to_string(queue) + " cannot be set up with " +
                                             std::to_string(descriptors) + " descriptors (" + dpdk_text(error) + ")");
   }
   if (spec_.kind == PortKind::af_xdp) {
     const std::vector<int> sockets = new_descriptors(before, DescriptorKind::xdp_socket);
     if (!sockets.empty()) rx_fds_[queue] = sockets.back();
+    rx_inodes_[queue] = inode_of(rx_fds_[queue]);
   } else if (spec_.kind == PortKind::tap) {
     const std::vector<int> files = new_descriptors(before, DescriptorKind::tun_file);
     if (!files.empty()) rx_fds_[queue] = files.back();
@@ -483,6 +475,10 @@ Port::~Port() {
     if (id_ != RTE_MAX_ETHPORTS) rte_eth_dev_close(id_);
     const bool pci = spec_.kind == PortKind::pci;
     rte_eal_hotplug_remove(pci ? "pci" : "vdev", pci ? spec_.device.c_str() : vdev_name_.c_str());
+  }
+  // libxdp 1.3 counts a reference too many and leaves the socket open, which would keep the queue taken.
+  for (std::size_t queue = 0; spec_.kind == PortKind::af_xdp && queue < queues_; ++queue) {
+    if (rx_fds_[queue] >= 0 && inode_of(rx_fds_[queue]) == rx_inodes_[queue]) ::close(rx_fds_[queue]);
   }
   if (!steering_) return;
   // A restart that fails leaves things as the crash before it did: the kernel silent for the dataplane's addresses.

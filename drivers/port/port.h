@@ -153,6 +153,7 @@ class Port {
   RssState rss_;
   std::vector<rte_mempool*> pools_;
   std::array<int, kQueuesMax> rx_fds_{};
+  std::array<std::uint64_t, kQueuesMax> rx_inodes_{};  // af_xdp: of rx_fds_
   std::optional<xdp::Steering> steering_;
   std::optional<KernelInterface> kernel_;
   std::atomic<std::uint32_t> link_changes_{0};

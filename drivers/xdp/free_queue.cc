@@ -1,5 +1,7 @@
-// Asks the kernel whether an AF_XDP queue is taken by trying to take it, in copy mode so that no driver resets
-// anything.
+// Asks the kernel whether an AF_XDP queue is taken by trying to take it. The question must not be its own obstacle: a
+// bound socket, once closed, holds its queue until a kernel work queue has run, and net_af_xdp does not survive a bind
+// that fails (README, traps). So we bind for zero copy only: where the driver has none, the kernel looks whether the
+// queue is free, refuses, and leaves nothing behind. Where it has, the bind succeeds and we wait out the release.
 #include <linux/if_xdp.h>
 #include <net/if.h>
 #include <sys/mman.h>
@@ -16,6 +18,7 @@ namespace headgate::xdp {
 namespace {
 
 constexpr std::size_t kAreaBytes = 4 * 4096;
+constexpr auto kReleaseTime = std::chrono::milliseconds(100);
 constexpr auto kRetryEvery = std::chrono::milliseconds(2);
 
 // 0, or the errno of the step that failed.
@@ -40,7 +43,7 @@ int try_bind(unsigned ifindex, unsigned queue) {
     }
     sockaddr_xdp address{};
     address.sxdp_family = AF_XDP;
-    address.sxdp_flags = XDP_COPY;
+    address.sxdp_flags = XDP_ZEROCOPY;
     address.sxdp_ifindex = ifindex;
     address.sxdp_queue_id = queue;
     return ::bind(socket_fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
@@ -64,7 +67,10 @@ Result<void> wait_for_free_queue(const std::string& interface, unsigned queue, i
   }
   const std::string where = "receive queue " + std::to_string(queue) + " of " + interface;
   switch (error) {
+    case EOPNOTSUPP:  // free, and no zero copy
+      return {};
     case 0:
+      std::this_thread::sleep_for(kReleaseTime);
       return {};
     case EBUSY:
       return fail(ErrorCode::unavailable, where +
