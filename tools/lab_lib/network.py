@@ -67,10 +67,10 @@ class Network:
             self.ip(host, "addr", "add", f"{text(number, family)}/{at.length(family)}", "dev", interface, *nodad)
 
     def link(self, host: str, interface: str, peer_host: str, peer: str, queues: int = 1, mtu: int = 1500) -> None:
-        """A veth pair: `interface` in `host` with two queues, `peer` in `peer_host` sending on `queues` of them."""
-        self.ip(host, "link", "add", "name", interface, "mtu", str(mtu), "numrxqueues", "2", "numtxqueues", "2", "type", "veth",
-                "peer", "name", peer, "netns", self.namespace(peer_host), "mtu", str(mtu), "numtxqueues", str(queues),
-                "numrxqueues", "2")
+        """A veth pair with this many queues at each end: what one end sends on queue i, the other receives on queue i."""
+        count = ["numrxqueues", str(queues), "numtxqueues", str(queues)]
+        self.ip(host, "link", "add", "name", interface, "mtu", str(mtu), *count, "type", "veth",
+                "peer", "name", peer, "netns", self.namespace(peer_host), "mtu", str(mtu), *count)
         for where, name in ((host, interface), (peer_host, peer)):
             # Frames must be as on a wire: complete checksums, no segments larger than the MTU.
             run("ip", "netns", "exec", self.namespace(where), "ethtool", "-K", name,
