@@ -238,7 +238,7 @@ bool Resolver::retry(std::uint32_t i, Nanos now, ResolverSink& sink) {
     erase(i);
     return false;
   }
-  entry.retry_s = static_cast<std::uint8_t>(std::min<Nanos>(entry.retry_s * 2u, kRetryMax / kSecond));
+  entry.retry_s = static_cast<std::uint8_t>(std::min<Nanos>(Nanos{2} * entry.retry_s, kRetryMax / kSecond));
   due_.set(i, now + entry.retry_s * kSecond);
   if (send_request(entry, false, sink)) return true;
   ++counters_.unresolvable;
