@@ -20,6 +20,10 @@ inline constexpr std::size_t kPoolsMax = 4096;
 inline constexpr std::size_t kBackendsMax = 16384;
 inline constexpr std::size_t kServicesMax = 4096;
 
+// Defaults of probe: blocks that exist in no network (RFC 2544 benchmarking, a unique local prefix of our own).
+inline constexpr const char* kProbePrefixV4 = "198.18.0.0/15";
+inline constexpr const char* kProbePrefixV6 = "fd00:6867::/96";
+
 // Adds to document.diagnostics. Does nothing after a syntax error.
 void validate(Document& document);
 

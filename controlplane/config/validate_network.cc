@@ -251,8 +251,8 @@ void check_probe(const Site& site, Report& report) {
       }
     }
   };
-  check("prefix_v4", probe.has_prefix_v4() ? probe.prefix_v4() : "198.18.0.0/15", true);
-  check("prefix_v6", probe.has_prefix_v6() ? probe.prefix_v6() : "fd00:6867::/96", false);
+  check("prefix_v4", probe.has_prefix_v4() ? probe.prefix_v4() : kProbePrefixV4, true);
+  check("prefix_v6", probe.has_prefix_v6() ? probe.prefix_v6() : kProbePrefixV6, false);
 }
 
 }  // namespace headgate::config

@@ -1,0 +1,31 @@
+// configuration + health + ids -> the snapshot that the dataplane runs. A pure function, tested with golden files.
+#pragma once
+
+#include "controlplane/api/config.pb.h"
+#include "controlplane/compile/id_table.h"
+#include "controlplane/health/target.h"
+#include "dataplane/api/dataplane.pb.h"
+
+namespace headgate::compile {
+
+// Gives an id to everything in `config` that has none yet. True when the table grew, and then it must be on disk before
+// a snapshot with the new ids leaves the process. Requires: config passed validate().
+bool assign_ids(const config::v1::Config& config, IdTable& ids);
+
+// The digest is set; generation and epoch are the pusher's. Requires: config passed validate(), assign_ids() was
+// called.
+dataplane::v1::Snapshot compile(const config::v1::Config& config, const health::HealthView& health, const IdTable& ids);
+
+// SHA-256, in hexadecimal, of the snapshot's deterministic serialisation without generation, health and digest. Equal
+// digests: the same configuration runs.
+std::string digest_of(const dataplane::v1::Snapshot& snapshot);
+
+struct ProbePlan {
+  std::vector<health::Target> targets;
+  std::vector<std::string> beyond_prefix;  // backends whose id has no address in the probe prefix; they count as up
+};
+
+// What to probe, and by which addresses. Requires: as compile().
+ProbePlan probe_plan(const config::v1::Config& config, const IdTable& ids);
+
+}  // namespace headgate::compile

@@ -1,0 +1,72 @@
+#include <map>
+#include <set>
+
+#include "controlplane/compile/compile.h"
+#include "controlplane/compile/expand.h"
+#include "controlplane/config/validate.h"
+
+namespace headgate::compile {
+namespace {
+
+using config::Address;
+using config::Prefix;
+
+struct ProbePrefixes {
+  Prefix v4, v6;
+};
+
+ProbePrefixes prefixes_of(const config::v1::Probe& probe) {
+  return {*config::parse_prefix(probe.has_prefix_v4() ? probe.prefix_v4() : config::kProbePrefixV4),
+          *config::parse_prefix(probe.has_prefix_v6() ? probe.prefix_v6() : config::kProbePrefixV6)};
+}
+
+// Port to probe; validation made sure that there is exactly one answer.
+unsigned port_of(const config::v1::HealthCheck& check, const config::v1::Backend& backend, unsigned service_port) {
+  if (check.tcp().has_port()) return check.tcp().port();
+  return backend.has_port() ? backend.port() : service_port;
+}
+
+health::Target make_target(const config::v1::HealthCheck& check) {
+  health::Target target;
+  target.via_path = check.via() == config::v1::HealthCheck::PATH;
+  target.interval = std::chrono::milliseconds(check.has_interval_ms() ? check.interval_ms() : 2000);
+  target.timeout = std::chrono::milliseconds(check.has_timeout_ms() ? check.timeout_ms() : 1000);
+  target.rise = check.has_rise() ? check.rise() : 2;
+  target.fall = check.has_fall() ? check.fall() : 3;
+  return target;
+}
+
+}  // namespace
+
+ProbePlan probe_plan(const config::v1::Config& config, const IdTable& ids) {
+  const Parts parts = expand(config);
+  std::map<std::string, unsigned> service_port;
+  for (const config::v1::Service& service : config.service()) service_port.emplace(service.pool(), service.port());
+  const ProbePrefixes prefixes = prefixes_of(config.probe());
+  ProbePlan plan;
+  for (const PoolPart& pool : parts.pools) {
+    if (!pool.pool->has_health_check()) continue;
+    const config::v1::HealthCheck& check = pool.pool->health_check();
+    for (const BackendPart& backend : pool.backends) {
+      health::Target target = make_target(check);
+      const unsigned port = port_of(check, *backend.backend, service_port[pool.pool->name()]);
+      target.backend_id = ids.find(Kind::backend, backend.key);
+      target.name =
+          backend.backend->name() + " (pool " + pool.name + ", " + config::endpoint_text(backend.address, port) + ")";
+      Address address = backend.address;
+      if (target.via_path) {
+        const auto stand_in = (address.is_v4() ? prefixes.v4 : prefixes.v6).at(target.backend_id);
+        if (!stand_in) {
+          plan.beyond_prefix.push_back(target.name);
+          continue;
+        }
+        address = *stand_in;
+      }
+      target.endpoint = {address, static_cast<std::uint16_t>(port)};
+      plan.targets.push_back(std::move(target));
+    }
+  }
+  return plan;
+}
+
+}  // namespace headgate::compile
