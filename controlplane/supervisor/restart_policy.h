@@ -1,35 +1,41 @@
-// When to start a process again: backoff and crash-loop alarm. Pure; milliseconds of a monotonic clock go in.
+// When to start a process again after it ended. Pure: time comes in.
 #pragma once
 
-#include <cstdint>
+#include <algorithm>
+#include <chrono>
 #include <deque>
 
 namespace headgate::supervisor {
 
-inline constexpr std::int64_t kBackoffMinMs = 100, kBackoffMaxMs = 5000;
-inline constexpr std::int64_t kGoodLifeMs = 10'000;  // a life that long makes the next restart quick again
-inline constexpr std::int64_t kLoopWindowMs = 60'000;
-inline constexpr unsigned kLoopExits = 5;
+using Time = std::chrono::nanoseconds;  // monotonic, since an arbitrary start
+
+inline constexpr std::chrono::milliseconds kBackoffFirst{100};
+inline constexpr std::chrono::milliseconds kBackoffLast{5000};
+inline constexpr std::chrono::seconds kGoodLife{10};  // lived this long: the next backoff is the first again
+inline constexpr std::size_t kCrashLoopExits = 5;
+inline constexpr std::chrono::seconds kCrashLoopWindow{60};
 
 class RestartPolicy {
  public:
-  void started(std::int64_t now_ms) { started_ms_ = now_ms; }
-  struct Verdict {
-    std::int64_t wait_ms;  // before the next start
-    bool crash_loop;       // alarm: kLoopExits exits within kLoopWindowMs
+  struct Decision {
+    Time start_at{};
+    bool crash_loop = false;  // kCrashLoopExits within kCrashLoopWindow, and this was not said for that window yet
   };
-  Verdict exited(std::int64_t now_ms) {
-    if (now_ms - started_ms_ >= kGoodLifeMs) backoff_ms_ = kBackoffMinMs;
-    exits_.push_back(now_ms);
-    while (now_ms - exits_.front() > kLoopWindowMs) exits_.pop_front();
-    const Verdict verdict{backoff_ms_, exits_.size() >= kLoopExits};
-    backoff_ms_ = backoff_ms_ * 2 > kBackoffMaxMs ? kBackoffMaxMs : backoff_ms_ * 2;
-    return verdict;
+
+  Decision ended(Time started, Time now) {
+    if (now - started >= kGoodLife) next_ = kBackoffFirst;
+    const Time start_at = now + next_;
+    next_ = std::min<Time>(next_ * 2, kBackoffLast);
+    exits_.push_back(now);
+    while (now - exits_.front() > kCrashLoopWindow) exits_.pop_front();
+    const bool crash_loop = exits_.size() >= kCrashLoopExits;
+    if (crash_loop) exits_.clear();
+    return {start_at, crash_loop};
   }
 
  private:
-  std::int64_t started_ms_ = 0, backoff_ms_ = kBackoffMinMs;
-  std::deque<std::int64_t> exits_;
+  Time next_ = kBackoffFirst;
+  std::deque<Time> exits_;
 };
 
 }  // namespace headgate::supervisor

@@ -1,3 +1,7 @@
+// The real program with real children.
+#include "controlplane/supervisor/supervisor.h"
+
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -6,143 +10,163 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <sstream>
 #include <thread>
-
-#include "controlplane/supervisor/process_list.h"
-#include "controlplane/supervisor/restart_policy.h"
 
 namespace headgate::supervisor {
 namespace {
 
-TEST(RestartPolicy, DoublesFrom100MsTo5SecondsAndIsQuickAgainAfterAGoodLife) {
-  RestartPolicy policy;
-  std::int64_t now = 0;
-  for (const std::int64_t expected : {100, 200, 400, 800, 1600, 3200, 5000, 5000}) {
-    policy.started(now);
-    now += 50;
-    EXPECT_EQ(policy.exited(now).wait_ms, expected);
-    now += expected;
-  }
-  policy.started(now);
-  now += kGoodLifeMs;
-  EXPECT_EQ(policy.exited(now).wait_ms, 100);
-}
+using namespace std::chrono_literals;
 
-TEST(RestartPolicy, RaisesTheAlarmAtFiveExitsInAMinute) {
-  RestartPolicy policy;
-  for (int i = 1; i <= 5; ++i) {
-    policy.started(i * 1000);
-    EXPECT_EQ(policy.exited(i * 1000 + 10).crash_loop, i >= 5);
-  }
-  policy.started(200'000);
-  EXPECT_FALSE(policy.exited(200'010).crash_loop);
-}
+struct Status {
+  int pid = 0;
+  unsigned restarts = 0;
+  std::string state;
+};
 
-TEST(ProcessList, ReadsNamesCommandsAndQuotes) {
-  const ProcessList list = parse_process_list("# comment\n\ndataplane /bin/dp --port \"a b\" x#y  # no\ncp /bin/cp\n");
-  ASSERT_TRUE(list.errors.empty());
-  ASSERT_EQ(list.processes.size(), 2u);
-  EXPECT_EQ(list.processes[0].command, (std::vector<std::string>{"/bin/dp", "--port", "a b", "x#y"}));
-}
-
-TEST(ProcessList, NamesEveryErrorWithItsLine) {
-  const ProcessList list = parse_process_list("a /bin/a\na /bin/b\nb\nc \"open\n");
-  ASSERT_EQ(list.errors.size(), 3u);
-  EXPECT_EQ(list.errors[0].substr(0, 7), "line 2:");
-  EXPECT_EQ(list.errors[1].substr(0, 7), "line 3:");
-  EXPECT_EQ(list.errors[2].substr(0, 7), "line 4:");
-  EXPECT_EQ(parse_process_list("").errors.size(), 1u);
-}
-
-// The real program with real children.
-class SupervisorProcess : public ::testing::Test {
+class SupervisorTest : public testing::Test {
  protected:
-  void SetUp() override {
-    directory_ = std::filesystem::temp_directory_path() / ("headgate-supervisor-test-" + std::to_string(getpid()));
-    std::filesystem::create_directories(directory_);
+  SupervisorTest() {
+    static int count = 0;
+    dir_ = testing::TempDir() + "supervisor." + std::to_string(getpid()) + "." + std::to_string(++count);
+    std::filesystem::create_directories(dir_);
   }
-  void TearDown() override {
+  ~SupervisorTest() override {
     if (pid_ > 0) {
       kill(pid_, SIGKILL);
       waitpid(pid_, nullptr, 0);
     }
-    std::filesystem::remove_all(directory_);
+    std::filesystem::remove_all(dir_);
   }
-  void start(const std::string& config) {
-    std::ofstream(directory_ / "config") << config;
+  void start(const std::string& text) {
+    std::ofstream(dir_ + "/config") << text;
     pid_ = fork();
     if (pid_ == 0) {
-      execl(SUPERVISOR, SUPERVISOR, "--config", (directory_ / "config").c_str(), "--status", (directory_ / "status").c_str(), nullptr);
+      const int log = open((dir_ + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+      dup2(log, STDERR_FILENO);
+      execl(SUPERVISOR, SUPERVISOR, "--config", (dir_ + "/config").c_str(), "--run-dir", (dir_ + "/run").c_str(),
+            nullptr);
       _exit(127);
     }
   }
-  struct Status {
-    int pid = -1, restarts = -1;
-  };
+  int stop(int signal) {
+    kill(pid_, signal);
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = 0;
+    return status;
+  }
+  std::string read(const std::string& name) const {
+    std::ostringstream text;
+    text << std::ifstream(dir_ + "/" + name).rdbuf();
+    return text.str();
+  }
   Status status(const std::string& name) const {
-    std::ifstream in(directory_ / "status");
-    for (std::string line; std::getline(in, line);) {
+    std::istringstream lines(read("run/supervisor.status"));
+    std::string line;
+    while (std::getline(lines, line)) {
       std::istringstream words(line);
-      std::string n;
-      Status s;
-      words >> n >> s.pid >> s.restarts;
-      if (n == name) return s;
+      std::string found;
+      long since = 0;
+      Status status;
+      words >> found >> status.pid >> status.restarts >> since >> status.state;
+      if (found == name) return status;
     }
     return {};
   }
-  bool eventually(const std::function<bool()>& condition, int ms) const {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > until) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return true;
+  bool logged(const std::string& text) const { return read("log").find(text) != std::string::npos; }
+  template <class Condition>
+  static bool eventually(Condition condition) {
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(2ms);
+    return condition();
   }
-  std::filesystem::path directory_;
-  pid_t pid_ = -1;
+  static bool gone(int pid) { return kill(pid, 0) != 0; }
+
+  std::string dir_;
+  pid_t pid_ = 0;
 };
 
-TEST_F(SupervisorProcess, StartsAKilledProcessAgainWithin150Ms) {
-  start("one /bin/sleep 1000\ntwo /bin/sleep 1000\n");
-  ASSERT_TRUE(eventually([&] { return status("two").pid > 0; }, 5000));
-  const int first = status("one").pid, other = status("two").pid;
+TEST_F(SupervisorTest, RestartsAKilledProcessWithinATenthOfASecondOrSo) {
+  start("[a]\ncommand = sleep 1000\n[b]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("b").state == "running"; }));
+  const int first = status("a").pid, other = status("b").pid;
   kill(first, SIGKILL);
   const auto killed = std::chrono::steady_clock::now();
-  ASSERT_TRUE(eventually([&] { return status("one").pid > 0 && status("one").pid != first; }, 5000));
-  // 100 ms of backoff; the rest is slack for a machine that is busy otherwise.
-  EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::milliseconds(1000));
-  EXPECT_EQ(status("one").restarts, 1);
-  EXPECT_EQ(status("two").pid, other);
+  ASSERT_TRUE(eventually([&] { return status("a").restarts == 1; }));
+  const auto took = std::chrono::steady_clock::now() - killed;
+  EXPECT_GE(took, 95ms);
+  EXPECT_LT(took, 400ms) << "about 105 ms when the machine is idle";
+  EXPECT_NE(status("a").pid, first);
+  EXPECT_EQ(status("b").pid, other);
+  EXPECT_TRUE(logged("a (pid " + std::to_string(first) + ") ended after"));
+  EXPECT_TRUE(logged("SIGKILL; restart in 100 ms"));
 }
 
-TEST_F(SupervisorProcess, StopsEverythingOnSigterm) {
-  start("one /bin/sleep 1000\ntwo /bin/sleep 1000\n");
-  ASSERT_TRUE(eventually([&] { return status("two").pid > 0; }, 5000));
-  const int one = status("one").pid, two = status("two").pid;
-  kill(pid_, SIGTERM);
-  int result = -1;
-  ASSERT_EQ(waitpid(pid_, &result, 0), pid_);
-  pid_ = -1;
-  EXPECT_EQ(result, 0);
-  EXPECT_NE(kill(one, 0), 0);
-  EXPECT_NE(kill(two, 0), 0);
+TEST_F(SupervisorTest, AlarmsOnACrashLoop) {
+  start("[a]\ncommand = sh -c 'exit 3'\n");
+  EXPECT_TRUE(eventually([&] { return logged("ALARM: a is in a crash loop"); }));
+  EXPECT_TRUE(logged("exit status 3; restart in 800 ms"));
 }
 
-TEST_F(SupervisorProcess, TakesItsChildrenAlongWhenKilled) {
-  start("one /bin/sleep 1000\n");
-  ASSERT_TRUE(eventually([&] { return status("one").pid > 0; }, 5000));
-  const int one = status("one").pid;
-  kill(pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
-  pid_ = -1;
-  EXPECT_TRUE(eventually([&] { return kill(one, 0) != 0; }, 5000));
+TEST_F(SupervisorTest, AProgramThatDoesNotExistIsNamed) {
+  start("[a]\ncommand = /nonexistent/program\n");
+  EXPECT_TRUE(eventually([&] { return logged("/nonexistent/program: No such file"); }));
+  EXPECT_TRUE(eventually([&] { return logged("exit status 127"); }));
 }
 
-TEST_F(SupervisorProcess, KeepsTryingAProgramThatDoesNotExist) {
-  start("bad /nonexistent/program\n");
-  EXPECT_TRUE(eventually([&] { return status("bad").restarts >= 2; }, 5000));
+TEST_F(SupervisorTest, StopsInReverseOrderAndKillsWhatDoesNotStop) {
+  start(
+      "[a]\ncommand = sleep 1000\n[b]\ncommand = sh -c 'trap \"\" TERM; while :; do sleep 1; done'\nstop_timeout_ms = "
+      "200\n");
+  ASSERT_TRUE(eventually([&] { return status("b").state == "running"; }));
+  std::this_thread::sleep_for(100ms);  // until the trap is set
+  const int a = status("a").pid, b = status("b").pid;
+  EXPECT_EQ(stop(SIGTERM), 0);
+  EXPECT_TRUE(gone(a) && gone(b));
+  const std::string log = read("log");
+  EXPECT_LT(log.find("b does not stop, killing it"), log.find("a (pid"));
+  EXPECT_EQ(status("a").state, "stopped");
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/run/supervisor.pid"));
+}
+
+TEST_F(SupervisorTest, ChildrenDieWithIt) {
+  start("[a]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("a").state == "running"; }));
+  const int child = status("a").pid;
+  stop(SIGKILL);
+  // Nobody may reap it here, so a zombie counts as dead.
+  EXPECT_TRUE(eventually([&] {
+    std::ostringstream stat;
+    stat << std::ifstream("/proc/" + std::to_string(child) + "/stat").rdbuf();
+    return stat.str().empty() || stat.str().find(") Z") != std::string::npos;
+  }));
+}
+
+TEST_F(SupervisorTest, PassesHangupsOnAndHarmsNobodyWithThem) {
+  start("[handles]\ncommand = bash -c 'trap \"echo reloaded\" HUP; while :; do sleep 0.05; done'\nlog = " + dir_ +
+        "/child.log\n[ignores]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("ignores").state == "running"; }));
+  std::this_thread::sleep_for(200ms);
+  kill(pid_, SIGHUP);
+  // A shell cannot trap a signal that was ignored when it started (POSIX), so only survival shows there; the control
+  // plane's own test shows that a handler gets it.
+  EXPECT_TRUE(eventually([&] { return logged("SIGHUP: passed on"); }));
+  std::this_thread::sleep_for(100ms);
+  EXPECT_EQ(status("handles").restarts, 0u);
+  EXPECT_EQ(status("ignores").restarts, 0u);
+}
+
+TEST_F(SupervisorTest, RefusesASecondInstance) {
+  start("[a]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("a").state == "running"; }));
+  const pid_t first = pid_;
+  start("[a]\ncommand = sleep 1000\n");
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_TRUE(logged("is another supervisor running?"));
+  pid_ = first;
 }
 
 }  // namespace
