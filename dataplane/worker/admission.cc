@@ -110,6 +110,7 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
 Decision Worker::decide_own_address(const Packet& p, const snapshot::OwnAddress& own, const Visit& visit) const {
   const packet::PacketInfo& info = p.info;
   const Tuple& tuple = info.tuple;
+  if (info.dst_mac_group) return refuse(DropReason::not_ours);  // RFC 1122 3.3.6: a group frame with a unicast destination
   if (tuple.protocol == kProtocolTcp || tuple.protocol == kProtocolUdp) {
     // Nothing is started, and nobody answered, on the word of a packet with a broken checksum.
     if (!info.fragment && !packet::l4_checksum_ok({p.data, p.mbuf->data_len}, info)) return refuse(DropReason::bad_l4_checksum);

@@ -110,6 +110,7 @@ Box::~Box() {
 
 void Box::publish(std::string_view snapshot) {
   publisher_.publish(source_.accept(snapshot));
+  publisher_.reclaim();
 }
 
 void Box::settle(Nanos time) {

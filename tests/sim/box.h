@@ -55,7 +55,8 @@ class Box {
 
   Lan& lan() { return lan_; }
 
-  // Publishes a snapshot (text format); workers switch at their next step. settle() lets neighbor resolution finish.
+  // Publishes a snapshot (text format) and frees what nobody uses; workers switch at their next step. settle() lets
+  // neighbor resolution finish.
   void publish(std::string_view snapshot);
   void apply(std::string_view snapshot) {
     publish(snapshot);
@@ -73,6 +74,9 @@ class Box {
   }
   // Runs through everything that is due until `time` later.
   std::vector<Out> advance(Nanos time);
+  // As a runner does around a sleep. Requires: a sleeping worker is not stepped.
+  void sleep(unsigned worker) { publisher_.reader(worker).offline(); }
+  void wake(unsigned worker) { publisher_.reader(worker).online(); }
   // One step of one worker with what is queued for it.
   void step(unsigned worker);
   std::vector<Out> take_sent() { return std::exchange(sent_, {}); }
