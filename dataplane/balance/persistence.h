@@ -1,7 +1,7 @@
 // Clients that come back within a time go to the backend they had: (pool, client prefix) -> backend. Bounded, per
 // worker: one worker (home_of) decides for a prefix, so no two disagree.
 //
-// Buckets of eight entries, two to choose from, which fill to about nine tenths before anything is shed. Expiry is
+// Buckets of eight entries, two to choose from, which fill to three quarters before anything is shed. Expiry is
 // lazy: an expired entry is as good as free. When both buckets are full the entry that would expire first goes. An
 // entry whose backend is gone, down, drained or of weight 0 is ignored and replaced by the next remember().
 #pragma once

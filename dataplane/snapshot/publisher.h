@@ -34,6 +34,8 @@ class Publisher {
     void offline();
     // Readers start offline. Returns what quiescent() would.
     const Snapshot* online();
+    // Which publication the last call returned. Pointers do not tell: a new snapshot may lie where a freed one was.
+    std::uint64_t sequence() const { return last_; }
 
    private:
     friend class Publisher;
