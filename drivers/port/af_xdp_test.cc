@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -153,7 +152,7 @@ TEST_F(AfXdp, WakesASleeper) {
   set(*port, {*parse_ip(kService)});
   drain(*port);
   EXPECT_FALSE(wakes(*port, 100)) << "nothing was sent";
-  std::thread later([&] {
+  std::jthread later([&] {
     ::usleep(50'000);
     wire_.send(datagram(kService, 1));
   });
@@ -254,9 +253,8 @@ TEST_F(AfXdp, TakesOverAtOnceAfterKillNine) {
 
   Victim again("v=af_xdp:hgx0", kService);
   // A stream all through the second crash and the restart: nothing of it may reach the kernel.
-  std::atomic<bool> stop{false};
-  std::thread stream([&] {
-    while (!stop) {
+  std::jthread stream([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
       wire_.send(datagram(kService, 9));
       ::usleep(500);
     }
@@ -268,7 +266,7 @@ TEST_F(AfXdp, TakesOverAtOnceAfterKillNine) {
   EXPECT_TRUE(port->steering()->took_over());
   EXPECT_TRUE(receive(*port, equals(datagram(kService, 9)))) << "the address set is inherited";
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
-  stop = true;
+  stream.request_stop();
   stream.join();
   std::printf("kill -9 to first frame: %ld ms\n", static_cast<long>(took));
   EXPECT_LT(took, 800);

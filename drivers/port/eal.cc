@@ -49,7 +49,9 @@ std::vector<std::string> arguments_of(const EalOptions& options) {
   } else {
     arguments.emplace_back(options.hugepages ? "--in-memory" : "--no-shconf");
   }
-  if (options.pci_devices.empty()) arguments.emplace_back("--no-pci");
+  // By virtual address a pool is one piece of memory even over scattered hugepages, as AF_XDP needs it. With PCI
+  // devices EAL must find out what they can do.
+  if (options.pci_devices.empty()) arguments.insert(arguments.end(), {"--no-pci", "--iova-mode=va"});
   for (const std::string& device : options.pci_devices) arguments.insert(arguments.end(), {"--allow", device});
   arguments.insert(arguments.end(), options.extra.begin(), options.extra.end());
   return arguments;

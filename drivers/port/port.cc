@@ -46,8 +46,8 @@ Result<void> check_xdp_pool(rte_mempool* pool, unsigned queues) {
   const std::uint32_t object = rte_mempool_calc_obj_size(pool->elt_size, pool->flags, nullptr);
   if (pool->nb_mem_chunks != 1) {
     return fail(ErrorCode::invalid_argument, name +
-                                                 " is not one piece of memory, which AF_XDP needs; reserve more "
-                                                 "contiguous memory or use fewer mbufs");
+                                                 " is not one piece of memory, which AF_XDP needs; start DPDK with "
+                                                 "--iova-mode=va, or without hugepages");
   }
   if (object > static_cast<std::uint32_t>(::getpagesize())) {
     return fail(ErrorCode::invalid_argument, name + " has objects of " + std::to_string(object) +

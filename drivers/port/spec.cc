@@ -19,9 +19,9 @@ struct KindRow {
 };
 constexpr std::array<KindRow, 9> kKinds{{
     {"pci", PortKind::pci, Device::pci_address, "exception"},
-    {"af_xdp", PortKind::af_xdp, Device::interface, "steer zero_copy"},
+    {"af_xdp", PortKind::af_xdp, Device::interface, "steer zero_copy exception"},
     {"af_packet", PortKind::af_packet, Device::interface, ""},
-    {"memif", PortKind::memif, Device::path, "role"},
+    {"memif", PortKind::memif, Device::path, "role exception"},
     {"tap", PortKind::tap, Device::interface, "mac"},
     {"virtio_user", PortKind::virtio_user, Device::path, "mac"},
     {"pcap", PortKind::pcap, Device::path, "out"},
@@ -187,6 +187,9 @@ Result<PortSpec> parse_port_spec(std::string_view text) {
     if (const auto wrong = set_key(spec, key, item.substr(split + 1))) return bad(text, *wrong);
   }
   if (const auto wrong = wrong_device(*row, spec)) return bad(text, *wrong);
+  if (spec.kind == PortKind::af_xdp && !spec.exception.empty() && !spec.steer_all) {
+    return bad(text, "exception goes with steer=all; otherwise the kernel has the interface itself");
+  }
   return spec;
 }
 

@@ -30,11 +30,11 @@ struct PortSpec {
   std::string name;
   PortKind kind = PortKind::null;
   std::string device;
-  std::uint16_t queues = 0;                  // 0: one per worker, as far as the device has them
-  std::uint16_t mtu = 0;                     // 0: what the device has, or 1500
-  std::uint16_t rx_desc = 0, tx_desc = 0;    // 0: the driver's advice
-  std::string exception;                     // kernel interface for everything that is not ours; empty: none. pci only
-  bool steer_all = false;                    // af_xdp: no steering program of ours, every frame comes to us
+  std::uint16_t queues = 0;                // 0: one per worker, as far as the device has them
+  std::uint16_t mtu = 0;                   // 0: what the device has, or 1500
+  std::uint16_t rx_desc = 0, tx_desc = 0;  // 0: the driver's advice
+  std::string exception;   // kernel interface for everything that is not ours; empty: none. For ports DPDK owns whole
+  bool steer_all = false;  // af_xdp: no steering program of ours, every frame comes to us
   ZeroCopy zero_copy = ZeroCopy::automatic;  // af_xdp
   bool memif_server = false;
   std::string pcap_out;

@@ -78,6 +78,8 @@ TEST(PortSpec, SaysWhatIsWrongAndWhatIsAllowed) {
       {"f=memif:/x,role=boss", "port \"f=memif:/x,role=boss\": role must be server or client"},
       {"f=af_xdp:e,steer=some",
        "port \"f=af_xdp:e,steer=some\": steer must be set (addresses of the dataplane only) or all"},
+      {"f=af_xdp:e,exception=x",
+       "port \"f=af_xdp:e,exception=x\": exception goes with steer=all; otherwise the kernel has the interface itself"},
       {"f=tap:t,mac=1:2", "port \"f=tap:t,mac=1:2\": mac must be six hexadecimal bytes like 02:00:00:00:00:01"},
   };
   for (const Row& row : rows) {

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -130,6 +131,15 @@ Result<std::unordered_map<std::string, UniqueFd>> maps_of(int program) {
 // libbpf and libxdp print advice for developers to stderr; ours are sentences in an Error.
 void silence_libbpf() {
   libbpf_set_print([](libbpf_print_level, const char*, va_list) { return 0; });
+  libxdp_set_print([](libxdp_print_level, const char*, va_list) { return 0; });
+}
+
+// libbpf's option structs carry their own size. LIBBPF_OPTS does the same in a way that -Wextra of clang dislikes.
+template <class Options>
+Options sized() {
+  Options options{};
+  options.sz = sizeof options;
+  return options;
 }
 
 struct CloseObject {
@@ -139,7 +149,8 @@ struct CloseObject {
 Result<UniqueFd> load_program() {
   silence_libbpf();
   const auto size = static_cast<std::size_t>(headgate_steer_end - headgate_steer_begin);
-  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "headgate_steer");
+  auto options = sized<bpf_object_open_opts>();
+  options.object_name = "headgate_steer";
   const std::unique_ptr<bpf_object, CloseObject> object(bpf_object__open_mem(headgate_steer_begin, size, &options));
   if (!object) return fail_errno("the built-in XDP program cannot be read; this is a build error", errno);
   if (bpf_object__load(object.get()) != 0) {
@@ -154,7 +165,7 @@ Result<UniqueFd> load_program() {
 
 Result<UniqueFd> attached_program(unsigned ifindex) {
   silence_libbpf();
-  LIBBPF_OPTS(bpf_xdp_query_opts, query);
+  auto query = sized<bpf_xdp_query_opts>();
   const int error = bpf_xdp_query(static_cast<int>(ifindex), 0, &query);
   if (error != 0) return fail_errno("cannot ask interface " + std::to_string(ifindex) + " for its XDP program", -error);
   if (query.prog_id == 0) return UniqueFd();
@@ -164,7 +175,7 @@ Result<UniqueFd> attached_program(unsigned ifindex) {
 }
 
 int attached_mode(unsigned ifindex) {
-  LIBBPF_OPTS(bpf_xdp_query_opts, query);
+  auto query = sized<bpf_xdp_query_opts>();
   if (bpf_xdp_query(static_cast<int>(ifindex), 0, &query) != 0) return XDP_ATTACHED_NONE;
   return query.attach_mode;
 }
@@ -251,7 +262,8 @@ Result<Steering> Steering::install(const std::string& interface) {
 
 void Steering::detach() {
   if (ifindex_ == 0) return;
-  LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = program_.get());
+  auto options = sized<bpf_xdp_attach_opts>();
+  options.old_prog_fd = program_.get();
   const std::uint32_t mode = native_ ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
   // REPLACE with the program expected there: a successor's is never taken away.
   bpf_xdp_detach(static_cast<int>(ifindex_), mode | XDP_FLAGS_REPLACE, &options);

@@ -33,7 +33,8 @@ class SteeringProgram : public testing::Test {
   // Runs the program over a frame; checks that what it did agrees with what it counted.
   steer_verdict verdict(const Bytes& frame) {
     const SteeringCounters before = *steering_->counters();
-    LIBBPF_OPTS(bpf_test_run_opts, run);
+    bpf_test_run_opts run{};
+    run.sz = sizeof run;
     run.data_in = frame.data();
     run.data_size_in = static_cast<std::uint32_t>(frame.size());
     EXPECT_EQ(bpf_prog_test_run_opts(steering_->program_fd(), &run), 0) << strerror(errno);
