@@ -47,8 +47,21 @@ def test_a_server_learns_of_a_small_link_by_the_translated_icmp_error(site: Site
 @FAMILIES
 @pytest.mark.parametrize("number", [100, 101, 102, 103, 104], ids=["full_nat", "nat", "dsr", "ipip", "gue"])
 def test_a_fragmented_datagram_is_echoed(site: Site, number: int, family: int) -> None:
+    """Fragments small enough for the outer headers of a tunnel."""
     payload = "0123456789" * 400
-    assert udp_echo(site, at.front(number, family), payload) == payload
+    host = at.front(number, family)
+    site.network.ip("client", f"-{family}", "route", "add", host, "dev", "eth0", "mtu", "1400")
+    try:
+        assert udp_echo(site, host, payload) == payload
+    finally:
+        site.network.ip("client", f"-{family}", "route", "del", host)
+
+
+@pytest.mark.parametrize("number", [103, 104], ids=["ipip", "gue"])
+def test_a_client_learns_by_icmp_that_a_tunnel_takes_less(site: Site, number: int) -> None:
+    """The first datagram of full-size fragments is answered with packet too big, the next one fits."""
+    payload = "0123456789" * 400
+    assert payload in [udp_echo(site, at.front(number, 6), payload) for _ in range(3)]
 
 
 FRAGMENTS = """

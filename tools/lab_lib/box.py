@@ -29,15 +29,25 @@ class BoxOptions:
     memory_mb: int = 0          # 0 = the dataplane's own default
     hugepages: bool = False
 
+    @property
+    def owns_ports(self) -> bool:
+        """The kernel's own traffic goes by exception devices, not by the interfaces themselves."""
+        return self.port_kind != "af_xdp"
+
     def dataplane_arguments(self, home: Path) -> list[str]:
         arguments = []
         for name in ("front", "servers"):
-            arguments += ["--port", f"{name}={self.port_kind}:eth-{name},queues={self.queues}"]
+            exception = f",exception={exception_interface(name)}" if self.owns_ports else ""
+            arguments += ["--port", f"{name}={self.port_kind}:eth-{name},queues={self.queues}{exception}"]
         arguments += ["--port", f"probe=tap:{PROBE_INTERFACE}", "--workers", str(self.workers), "--idle", self.idle,
                       "--flows", str(self.flows), "--socket", str(home / "dataplane.sock"), "--state-dir", str(home)]
         arguments += [] if self.hugepages else ["--no-huge"]
         arguments += ["--memory", str(self.memory_mb)] if self.memory_mb else []
         return arguments
+
+
+def exception_interface(network: str) -> str:
+    return f"k-{network}"
 
 
 class Box:

@@ -34,7 +34,9 @@ class Network:
         run("ip", "netns", "add", name)
         self.sysctl(host, **{"net.ipv6.conf.all.accept_dad": "0", "net.ipv6.conf.default.accept_dad": "0",
                              "net.ipv6.conf.default.accept_ra": "0", "net.ipv4.conf.all.rp_filter": "0",
-                             "net.ipv4.conf.default.rp_filter": "0", "net.ipv4.ip_forward": "0"})
+                             "net.ipv4.conf.default.rp_filter": "0", "net.ipv4.ip_forward": "0",
+                             # Tests look for ICMP errors; whether one is sent must not depend on the test before.
+                             "net.ipv4.icmp_ratelimit": "0", "net.ipv6.icmp.ratelimit": "0"})
         self.ip(host, "link", "set", "lo", "up")
 
     def remove(self) -> None:

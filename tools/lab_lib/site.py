@@ -15,12 +15,15 @@ from typing import Any, Iterator, TextIO
 
 from . import addresses as at
 from .box import HOST as BOX
-from .box import Box, BoxOptions
+from .box import Box, BoxOptions, exception_interface
 from .config import Config
 from .network import Network
 from .processes import Processes
 from .servers import Servers
 from .shell import Refused, run, wait_for
+
+HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
+HUGEPAGES_MB = 640  # the dataplane's own default and its pools
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,23 @@ class Site:
             self.start_box(config)
 
     def start_box(self, config: Config) -> None:
+        if self.options.box.hugepages:
+            self.reserve_hugepages()
         self.box.start(config)
+        if self.options.box.owns_ports:
+            self.address_exception_devices()
         self.wait_ready(config)
+
+    def address_exception_devices(self) -> None:
+        """The kernel's addresses, on the devices that the dataplane makes."""
+        for network in ("front", "servers"):
+            interface = exception_interface(network)
+            exists = lambda: run("ip", "-n", self.network.namespace(BOX), "link", "show", interface, check=False).returncode == 0
+            try:
+                wait_for(exists, f"the exception device {interface}", 10)
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}\nThe last lines of the box's log:\n{self.box.log_tail()}") from None
+            self.network.address(BOX, interface, network, at.BOX_NUMBER)
 
     def wait_ready(self, config: Config, timeout: float = 20) -> None:
         service = next(entry for entry in config.services if entry.protocol == "TCP")
@@ -104,9 +122,24 @@ class Site:
         if self.box._api is not None or self.processes.pid(BOX, "supervisor"):
             self.box.stop()
         self.network.remove()
+        self.give_hugepages_back()
         for host, name in self.processes.names():  # none is left, except one that died before it entered its namespace
             self.processes.stop(host, name, how=signal.SIGKILL)
         shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def reserve_hugepages(self) -> None:
+        """As many 2 MB pages as the dataplane needs, beside those that the machine has; the old number is kept on disk."""
+        before = int(HUGEPAGES.read_text())
+        wanted = before + (self.options.box.memory_mb or HUGEPAGES_MB) // 2
+        (self.run_dir / "hugepages").write_text(f"{before}\n")
+        HUGEPAGES.write_text(f"{wanted}\n")
+        if int(HUGEPAGES.read_text()) < wanted:
+            raise Refused(f"the kernel could not reserve {wanted} hugepages of 2 MB: free memory, or leave --hugepages out")
+
+    def give_hugepages_back(self) -> None:
+        kept = self.run_dir / "hugepages"
+        if kept.exists():
+            HUGEPAGES.write_text(kept.read_text())
 
     def exists(self) -> bool:
         return bool(self.network.recorded())
@@ -136,7 +169,10 @@ class Site:
         net.address("client", "eth0", "front", at.CLIENT_NUMBER)
         for interface, bridge, network in (("eth-front", "br-front", "front"), ("eth-servers", "br-servers", "servers")):
             net.plug(BOX, interface, bridge, self.options.box.queues)
-            if self.options.box.port_kind == "af_xdp":  # otherwise the kernel's addresses are on the exception device
+            if self.options.box.owns_ports:  # the kernel lives on the exception device and must not hear this one
+                net.sysctl(BOX, **{f"net.ipv4.conf.{interface}.arp_ignore": "8", f"net.ipv4.conf.{interface}.rp_filter": "1",
+                                   f"net.ipv6.conf.{interface}.disable_ipv6": "1"})
+            else:
                 net.address(BOX, interface, network, at.BOX_NUMBER)
         for name in self.web_servers:
             self.servers.connect(name)
