@@ -116,7 +116,8 @@ void FlowTable::remove_ref(const Tuple& tuple, std::uint32_t ref) {
     }
     at = at + 1 == bucket_count_ ? 0 : at + 1;
   }
-  HEADGATE_CHECK(!"an indexed flow is in its bucket");
+  constexpr bool kIndexedFlowIsInItsBucket = false;
+  HEADGATE_CHECK(kIndexedFlowIsInItsBucket);
 }
 
 Flow* FlowTable::allocate() {

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -22,7 +23,8 @@ class HugeArray {
     HEADGATE_CHECK(memory != MAP_FAILED);
     base_ = memory;
     const auto address = reinterpret_cast<std::uintptr_t>(memory);
-    items_ = reinterpret_cast<T*>((address + kHuge - 1) / kHuge * kHuge);
+    const std::size_t skip = (kHuge - address % kHuge) % kHuge;
+    items_ = reinterpret_cast<T*>(static_cast<char*>(memory) + skip);
     madvise(items_, bytes_, MADV_HUGEPAGE);  // best effort
   }
   ~HugeArray() { munmap(base_, bytes_ + kHuge); }

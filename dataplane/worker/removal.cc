@@ -6,22 +6,28 @@ namespace headgate::worker {
 
 using snapshot::RemovalPolicy;
 
-void Worker::plan_removals(const snapshot::Snapshot& before, const snapshot::Snapshot& after) {
+// The snapshot before this one may be gone (the worker may have slept through its end), so what a removal needs to know of it
+// is kept here: who was there, and the last word of its pool.
+void Worker::plan_removals(const snapshot::Snapshot& now) {
   bool any = false;
-  for (const snapshot::Backend& backend : before.backends) {
-    if (after.backend_of_slot(backend.slot) != nullptr) continue;
-    const snapshot::Pool& old_pool = before.pools[backend.pool];
+  for (const KnownBackend& known : known_backends_) {
+    if (now.backend_of_slot(known.slot) != nullptr) continue;
     // The policy that counts is today's; a pool that went away as well leaves its last word.
-    const bool pool_lives = old_pool.slot < after.pool_by_slot.size() && after.pool_by_slot[old_pool.slot] != snapshot::kNone;
-    const RemovalPolicy policy = pool_lives ? after.pools[after.pool_by_slot[old_pool.slot]].on_removal : old_pool.on_removal;
+    const bool pool_lives = known.pool_slot < now.pool_by_slot.size() && now.pool_by_slot[known.pool_slot] != snapshot::kNone;
+    const RemovalPolicy policy = pool_lives ? now.pools[now.pool_by_slot[known.pool_slot]].on_removal : known.on_removal;
     if (policy == RemovalPolicy::keep) continue;
     if (!any && !sweeping_) removal_.assign(snapshot::kBackendSlots, RemovalPolicy::keep);
-    removal_[backend.slot] = policy;
+    removal_[known.slot] = policy;
     any = true;
+  }
+  known_backends_.clear();
+  for (const snapshot::Backend& backend : now.backends) {
+    const snapshot::Pool& pool = now.pools[backend.pool];
+    known_backends_.push_back({backend.slot, pool.slot, pool.on_removal});
   }
   // A backend that came back while its flows were being swept is kept from now on.
   if (sweeping_) {
-    for (const snapshot::Backend& backend : after.backends) removal_[backend.slot] = RemovalPolicy::keep;
+    for (const snapshot::Backend& backend : now.backends) removal_[backend.slot] = RemovalPolicy::keep;
   }
   if (any) {
     sweeping_ = true;

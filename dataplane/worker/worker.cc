@@ -102,17 +102,16 @@ void Worker::step(Nanos now, std::span<const Frame> frames, TxBatch& tx) {
 }
 
 void Worker::switch_snapshot() {
-  const snapshot::Snapshot* current = reader_.quiescent();
-  if (current != snapshot_) {
-    const snapshot::Snapshot* before = snapshot_;
-    snapshot_ = current;
-    if (current != nullptr) {
-      flows_.set_timeouts(current->timeouts);
-      load_.use(*current);
-      if (resolver_) resolver_->snapshot_changed(*current, now_);
+  snapshot_ = reader_.quiescent();
+  // The one before is gone by now: announcing the new one allowed the control thread to free it, and so did a sleep.
+  if (reader_.sequence() != snapshot_sequence_) {
+    snapshot_sequence_ = reader_.sequence();
+    if (snapshot_ != nullptr) {
+      flows_.set_timeouts(snapshot_->timeouts);
+      load_.use(*snapshot_);
+      if (resolver_) resolver_->snapshot_changed(*snapshot_, now_);
+      plan_removals(*snapshot_);
     }
-    // `before` stays readable until the next quiescent call: plan_removals() is done with it here.
-    if (before != nullptr && current != nullptr) plan_removals(*before, *current);
     ++hop_epoch_;
   }
   if (neighbors_.epoch() != neighbor_epoch_) {

@@ -255,7 +255,7 @@ class Worker final : private neighbor::ResolverSink {
   void release_held(const neighbor::Held& held, const neighbor::Neighbor& to);
 
   // removal.cc: flows of removed backends
-  void plan_removals(const snapshot::Snapshot& before, const snapshot::Snapshot& after);
+  void plan_removals(const snapshot::Snapshot& after);
   void sweep();
   bool being_removed(const flow::Flow& flow) const {
     return sweeping_ && flow.backend_slot < removal_.size() && removal_[flow.backend_slot] != snapshot::RemovalPolicy::keep;
@@ -267,6 +267,7 @@ class Worker final : private neighbor::ResolverSink {
   const Steering& steering_;
   snapshot::Publisher::Reader& reader_;
   const snapshot::Snapshot* snapshot_ = nullptr;
+  std::uint64_t snapshot_sequence_ = 0;  // of its publication
 
   flow::FlowTable flows_;
   flow::PortAllocator ports_;
@@ -289,6 +290,12 @@ class Worker final : private neighbor::ResolverSink {
   std::array<std::uint32_t, kPortsMax> steering_seen_{};
   std::uint32_t hop_epoch_ = 1, neighbor_epoch_ = 0;
 
+  // What is remembered of the last snapshot, which may be freed before the next one is seen.
+  struct KnownBackend {
+    Slot slot, pool_slot;
+    snapshot::RemovalPolicy on_removal;
+  };
+  std::vector<KnownBackend> known_backends_;
   std::vector<snapshot::RemovalPolicy> removal_;  // by backend slot, while sweeping
   bool sweeping_ = false;
   flow::FlowIndex sweep_at_ = 0;
