@@ -1,66 +1,15 @@
 #include "controlplane/push/pusher.h"
 
-#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <mutex>
+#include "controlplane/push/test_dataplane.h"
 
 namespace headgate::push {
 namespace {
 
 using namespace std::chrono_literals;
 using namespace dataplane::v1;
-
-// The other end of our own contract, on a real socket: keeps what it is given, as the dataplane does.
-class Box : public Dataplane::Service {
- public:
-  grpc::Status Apply(grpc::ServerContext*, const ApplyRequest* request, ApplyReply* reply) override {
-    const std::lock_guard lock(mutex);
-    ++applies;
-    reply->set_accepted(!refuse);
-    if (refuse) {
-      auto& error = *reply->add_error();
-      error.set_path("service[0].port");
-      error.set_message("no");
-    } else {
-      running = request->snapshot();
-    }
-    reply->set_running_generation(running.generation());
-    reply->set_running_digest(running.digest());
-    return grpc::Status::OK;
-  }
-  grpc::Status Running(grpc::ServerContext*, const RunningRequest*, RunningReply* reply) override {
-    const std::lock_guard lock(mutex);
-    reply->set_generation(running.generation());
-    reply->set_digest(running.digest());
-    for (const auto& pool : running.pool()) {
-      for (const auto& backend : pool.backend()) {
-        auto& health = *reply->add_backend();
-        health.set_backend_id(backend.id());
-        health.set_health(backend.health());
-      }
-    }
-    return grpc::Status::OK;
-  }
-  void listen(const std::string& address) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials());
-    builder.RegisterService(this);
-    server = builder.BuildAndStart();
-  }
-  void die() {
-    server->Shutdown(std::chrono::system_clock::now());
-    server->Wait();
-    server.reset();
-  }
-
-  std::mutex mutex;
-  Snapshot running;
-  bool refuse = false;
-  int applies = 0;
-  std::unique_ptr<grpc::Server> server;
-};
 
 Snapshot snapshot(const std::string& digest, bool up = true) {
   Snapshot snapshot;
@@ -101,7 +50,7 @@ class PusherTest : public testing::Test {
 
   std::string address;
   asio::io_context io;
-  Box box;
+  TestDataplane box;
   std::vector<health::HealthView> seen;
   int in_sync = 0, lost = 0;
   std::unique_ptr<Pusher> pusher;  // destroyed first

@@ -1,0 +1,72 @@
+// headgate-controlplane: one daemon, one event loop. Wiring only.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "controlplane/app/daemon.h"
+
+namespace {
+
+void listen_for_signals(asio::io_context& io, asio::signal_set& signals, headgate::app::Daemon& daemon) {
+  signals.async_wait([&](const asio::error_code& error, int signal) {
+    if (error) return;
+    if (signal == SIGHUP) {
+      daemon.reload();
+      listen_for_signals(io, signals, daemon);
+    } else {
+      spdlog::info("{}: stopping; the dataplane goes on forwarding", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+      io.stop();
+    }
+  });
+}
+
+int run(const headgate::app::Options& options) {
+  std::error_code error;
+  std::filesystem::create_directories(options.state_dir, error);
+  if (error) {
+    spdlog::error("cannot create {}: {}; use --state-dir", options.state_dir, error.message());
+    return 1;
+  }
+  asio::io_context io;
+  asio::signal_set signals(io, SIGHUP, SIGTERM, SIGINT);  // before anything else: a reload must never kill
+  headgate::app::Daemon daemon(io, options);
+  if (const auto started = daemon.start(); !started) {
+    spdlog::error("{}; not started", started.error().message);
+    return 1;
+  }
+  listen_for_signals(io, signals, daemon);
+  io.run();
+  return 0;
+}
+
+int check(const headgate::app::Options& options) {
+  std::string text;
+  const bool good = headgate::app::check(options.config, options.state_dir, text);
+  std::fputs(text.c_str(), good ? stdout : stderr);
+  return good ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App cli("Headgate's control plane: configuration, health, and the snapshot the dataplane runs.");
+  headgate::app::Options options;
+  bool only_check = false;
+  cli.add_option("--config", options.config, "configuration, protobuf text format (controlplane/api/config.proto)")
+      ->required();
+  cli.add_option("--dataplane", options.dataplane, "socket of the dataplane: a path or unix:PATH")
+      ->capture_default_str();
+  cli.add_option("--state-dir", options.state_dir, "where ids are kept")->capture_default_str();
+  cli.add_flag("--check", only_check, "judge the configuration, say what would be done, and leave; 1 with errors");
+  CLI11_PARSE(cli, argc, argv);
+  if (options.dataplane.starts_with('/')) options.dataplane = "unix:" + options.dataplane;
+  if (only_check) return check(options);
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("controlplane"));
+  spdlog::set_pattern("[%Y-%m-%d %H:%M:%S.%e] %l: %v");
+  return run(options);
+}
