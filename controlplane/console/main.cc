@@ -1,292 +1,462 @@
-// headgate: one-shot commands for the dataplane's API. The full console (configuration, completion, help, pager, the
-// management API of the control plane) is the next issue and takes this program's name.
+// headgate: one-shot commands to look at a running dataplane. The interactive console with configuration, completion and roles
+// is not done: it will be a client of the control plane's management API; this one speaks to the dataplane directly.
+#include <google/protobuf/util/json_util.h>
+#include <grpcpp/grpcpp.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <map>
+#include <functional>
+#include <memory>
+#include <optional>
 
-#include "controlplane/console/client.h"
-#include "controlplane/console/pcap.h"
-#include "controlplane/console/render.h"
+#include "controlplane/console/pcap_file.h"
+#include "controlplane/console/table.h"
+#include "dataplane/api/dataplane.grpc.pb.h"
 
+namespace headgate::console {
 namespace {
 
-using namespace headgate::console;
-using namespace headgate::dataplane::v1;
-using Stub = Dataplane::Stub;
+namespace pb = dataplane::v1;
+
+struct Options {
+  std::string socket = "/run/headgate/dataplane.sock";
+  bool json = false;
+};
 
 struct FlowOptions {
-  std::string client, service, backend, protocol;
-  std::uint32_t client_port = 0, limit = 0;
+  std::string client, protocol;
+  std::uint32_t client_port = 0, limit = 100;
+  std::string service, backend;
 };
 
-struct CaptureOptions {
-  std::string host, verdict, drop_reason, file;
-  std::uint32_t port = 0, count = 0, seconds = 0, snap_length = 0;
-};
+class Client {
+ public:
+  explicit Client(const Options& options) : options_(options) {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(256 << 20);
+    stub_ = pb::Dataplane::NewStub(grpc::CreateCustomChannel("unix:" + options.socket, grpc::InsecureChannelCredentials(), arguments));
+  }
+  pb::Dataplane::Stub& stub() { return *stub_; }
+  bool json() const { return options_.json; }
 
-struct ExplainOptions {
-  std::string protocol, port;
-  std::vector<std::string> words;
-  std::uint32_t vlan = 0;
-  bool established = false;
-};
-
-struct Session {
-  std::string target = "unix:/run/headgate/dataplane.sock";
-  bool json = false;
-
-  int fail(const std::string& text) const {
-    std::fprintf(stderr, "headgate: %s\n", text.c_str());
+  // 0, or 1 after saying what went wrong.
+  int check(const grpc::Status& status) const {
+    if (status.ok()) return 0;
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_message().find("worker") == std::string::npos) {
+      std::fprintf(stderr, "headgate: the dataplane does not answer on %s: is it running?\n", options_.socket.c_str());
+    } else {
+      std::fprintf(stderr, "headgate: %s\n", status.error_message().c_str());
+    }
     return 1;
   }
-  int print(const std::string& text) const {
-    std::fputs(text.c_str(), stdout);
-    std::fflush(stdout);
-    return 0;
+  static void soon(grpc::ClientContext& context, int seconds = 5) {
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(seconds));
   }
-  template <class Request, class Reply>
-  int show(Client::Method<Request, Reply> method, const Request& request, std::string (*render)(const Reply&)) const {
-    Reply reply;
-    const std::string error = Client(target).call(method, request, reply);
-    if (!error.empty()) return fail(error);
-    return print(json ? to_json(reply) : render(reply));
+  int stats(pb::StatsReply& reply) {
+    grpc::ClientContext context;
+    soon(context);
+    pb::StatsRequest request;
+    request.set_interval_ms(200);
+    return check(stub_->Stats(&context, request, &reply));
   }
-  int show_stats(std::string (*render)(const StatsReply&)) const { return show(&Stub::Stats, StatsRequest(), render); }
+
+ private:
+  const Options options_;
+  std::unique_ptr<pb::Dataplane::Stub> stub_;
 };
 
-// A number is an id; anything else a name, which must be unique: backends of two pools may share one.
-template <class Entries>
-std::string find_id(const Entries& entries, const std::string& what, const std::string& text, std::uint32_t& id) {
-  if (!text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos) {
-    id = static_cast<std::uint32_t>(std::stoul(text));
-    return {};
-  }
-  int found = 0;
-  for (const auto& entry : entries) {
-    if (entry.name() != text) continue;
-    id = entry.id();
-    ++found;
-  }
-  if (found == 1) return {};
-  return found == 0 ? "there is no " + what + " " + text + "; see headgate show " + what + "s"
-                    : "several " + what + "s are named " + text + "; give the id, see headgate show " + what + "s";
-}
-
-std::string make_filter(const Session& session, const FlowOptions& options, FlowFilter& filter) {
-  filter.set_client(options.client);
-  filter.set_client_port(options.client_port);
-  filter.set_limit(options.limit);
-  if (!options.protocol.empty()) filter.set_protocol(options.protocol == "tcp" ? TCP : UDP);
-  if (options.service.empty() && options.backend.empty()) return {};
-  StatsReply stats;
-  std::string error = Client(session.target).call(&Stub::Stats, StatsRequest(), stats);
-  std::uint32_t id = 0;
-  if (error.empty() && !options.service.empty()) {
-    error = find_id(stats.service(), "service", options.service, id);
-    filter.set_service_id(id);
-  }
-  if (error.empty() && !options.backend.empty()) {
-    error = find_id(stats.backend(), "backend", options.backend, id);
-    filter.set_backend_id(id);
-  }
-  return error;
-}
-
-int show_flows(const Session& session, const FlowOptions& options) {
-  FlowFilter filter;
-  const std::string error = make_filter(session, options, filter);
-  return error.empty() ? session.show(&Stub::ListFlows, filter, render_flows) : session.fail(error);
-}
-
-std::string render_cleared(const ClearFlowsReply& reply) {
-  return std::to_string(reply.cleared()) + " flows cleared\n";
-}
-
-int clear_flows(const Session& session, const FlowOptions& options) {
-  FlowFilter filter;
-  const std::string error = make_filter(session, options, filter);
-  return error.empty() ? session.show(&Stub::ClearFlows, filter, render_cleared) : session.fail(error);
-}
-
-int watch_stats(const Session& session, std::uint32_t interval_ms, std::uint32_t count) {
-  StatsRequest request;
-  request.set_interval_ms(interval_ms);
-  StatsReply previous;
-  std::uint32_t samples = 0;
-  auto then = std::chrono::steady_clock::now();
-  const std::string error = Client(session.target).stream_stats(request, [&](const StatsReply& reply) {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::max(std::chrono::duration<double>(now - then).count(), 1e-3);
-    if (session.json) {
-      session.print(to_json(reply));
-    } else if (samples > 0) {
-      session.print(render_rates(previous, reply, seconds) + "\n");
-    }
-    previous = reply;
-    then = now;
-    ++samples;
-    // The first sample alone gives no rate.
-    return count == 0 || samples < count + (session.json ? 0 : 1);
-  });
-  return error.empty() ? 0 : session.fail(error);
-}
-
-bool parse_port(const std::string& text, std::uint32_t& port) {
-  if (text.empty() || text.size() > 5 || text.find_first_not_of("0123456789") != std::string::npos) return false;
-  port = static_cast<std::uint32_t>(std::stoul(text));
-  return port <= 65535;
-}
-
-int explain(const Session& session, const ExplainOptions& options) {
-  ExplainRequest request;
-  request.set_protocol(options.protocol);
-  request.set_port(options.port);
-  request.set_vlan(options.vlan);
-  request.set_established(options.established);
-  if (options.protocol == "icmp") {
-    if (options.words.size() != 2) return session.fail("write: headgate explain icmp SOURCE DESTINATION");
-    request.set_source(options.words[0]);
-    request.set_destination(options.words[1]);
-  } else {
-    std::uint32_t source_port = 0, destination_port = 0;
-    if (options.words.size() != 4 || !parse_port(options.words[1], source_port) ||
-        !parse_port(options.words[3], destination_port)) {
-      return session.fail("write: headgate explain " + options.protocol + " SOURCE PORT DESTINATION PORT");
-    }
-    request.set_source(options.words[0]);
-    request.set_source_port(source_port);
-    request.set_destination(options.words[2]);
-    request.set_destination_port(destination_port);
-  }
-  return session.show(&Stub::Explain, request, render_explanation);
-}
-
-int capture(const Session& session, const CaptureOptions& options) {
-  CaptureRequest request;
-  request.set_host(options.host);
-  request.set_port(options.port);
-  request.set_verdict(options.verdict);
-  request.set_drop_reason(options.drop_reason);
-  request.set_packets_max(options.count);
-  request.set_seconds_max(options.seconds);
-  request.set_snap_length(options.snap_length);
-  PcapFile file(options.file, options.snap_length == 0 ? 256 : options.snap_length);
-  if (!file.good()) return session.fail("cannot write " + options.file + "; check the path and its permissions");
-  std::uint64_t packets = 0, lost = 0;
-  const std::string error = Client(session.target).capture(request, [&](const CapturedPacket& packet) {
-    lost = std::max(lost, packet.lost());
-    if (packet.data().empty()) return true;
-    ++packets;
-    file.add(packet.time_ns(), packet.length(), packet.data());
-    if (session.json) session.print(to_json(packet));
-    return file.good();
-  });
-  if (!error.empty()) return session.fail(error);
-  if (!file.good()) return session.fail("writing " + options.file + " failed; is the disk full?");
-  std::fprintf(stderr, "%llu packets to %s, %llu lost\n", static_cast<unsigned long long>(packets),
-               options.file.c_str(), static_cast<unsigned long long>(lost));
+int print_json(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return 1;
+  std::fputs(text.c_str(), stdout);
   return 0;
 }
 
-void add_flow_options(CLI::App& command, FlowOptions& options) {
-  command.add_option("--client", options.client, "address or prefix");
-  command.add_option("--client-port", options.client_port)->check(CLI::Range(1, 65535));
-  command.add_option("--service", options.service, "name or id");
-  command.add_option("--backend", options.backend, "name or id");
-  command.add_option("--protocol", options.protocol)->check(CLI::IsMember({"tcp", "udp"}));
+void print(const Table& table) { std::fputs(table.text(terminal_width()).c_str(), stdout); }
+
+std::vector<std::string> traffic(std::vector<std::string> cells, const pb::TrafficCounters& t) {
+  for (const std::uint64_t n : {t.flows_now(), t.flows_total(), t.packets_in(), t.bytes_in(), t.packets_out(), t.bytes_out()}) cells.push_back(count(n));
+  return cells;
 }
 
-// Commands end the program with the exit status they return.
-template <class Action>
-void on(CLI::App* command, int& status, Action action) {
-  command->callback([&status, action] { status = action(); });
-}
+using Reader = std::function<void(const pb::StatsReply&)>;
 
-void add_show(CLI::App& cli, const Session& session, FlowOptions& flows, int& status) {
-  CLI::App* show = cli.add_subcommand("show", "what the dataplane does now");
-  show->require_subcommand(1);
-  const struct {
-    const char *name, *help;
-    std::string (*render)(const StatsReply&);
-  } tables[] = {
-      {"services", "traffic by service", render_services},
-      {"pools", "traffic by pool", render_pools},
-      {"backends", "traffic and state by backend", render_backends},
-      {"ports", "link, steering and counters", render_ports},
-      {"workers", "load by worker", render_workers},
-      {"drops", "dropped packets by reason", render_drops},
-  };
-  for (const auto& table : tables) {
-    on(show->add_subcommand(table.name, table.help), status,
-       [&session, render = table.render] { return session.show_stats(render); });
+void show_services(const pb::StatsReply& reply) {
+  Table table({"SERVICE", ">FLOWS", ">TOTAL", ">PKTS IN", ">BYTES IN", ">PKTS OUT", ">BYTES OUT", ">REFUSED"});
+  for (const auto& service : reply.service()) {
+    auto cells = traffic({service.name()}, service.traffic());
+    std::uint64_t refused = 0;
+    for (const auto& drop : service.drop()) refused += drop.packets();
+    cells.push_back(count(refused));
+    table.row(cells);
   }
-  CLI::App* list = show->add_subcommand("flows", "flows, filtered");
-  add_flow_options(*list, flows);
-  list->add_option("--limit", flows.limit, "at most; default 100")->check(CLI::Range(1, 10000));
-  on(list, status, [&] { return show_flows(session, flows); });
-  on(show->add_subcommand("neighbors", "ARP and ND"), status,
-     [&session] { return session.show(&Stub::Neighbors, NeighborsRequest(), render_neighbors); });
-  on(show->add_subcommand("running", "version, snapshot and process"), status,
-     [&session] { return session.show(&Stub::Running, RunningRequest(), render_running); });
+  print(table);
 }
 
-void add_capture(CLI::App& cli, const Session& session, CaptureOptions& options, int& status) {
-  CLI::App* command = cli.add_subcommand("capture", "packets as the workers see them, to a pcap file");
-  command->add_option("--host", options.host, "address or prefix, either end");
-  command->add_option("--port", options.port, "either end")->check(CLI::Range(1, 65535));
-  command->add_option("--verdict", options.verdict, "name of an exit, e.g. forwarded");
-  command->add_option("--drop-reason", options.drop_reason, "see headgate show drops");
-  command->add_option("--count", options.count, "packets; default 1000")->check(CLI::Range(1, 100000));
-  command->add_option("--seconds", options.seconds, "default 30")->check(CLI::Range(1, 600));
-  command->add_option("--snap-length", options.snap_length, "bytes of each packet; default 256")
-      ->check(CLI::Range(1, 2048));
-  command->add_option("-w,--write", options.file, "file to write")->required();
-  on(command, status, [&] { return capture(session, options); });
+void show_pools(const pb::StatsReply& reply) {
+  Table table({"POOL", ">FLOWS", ">TOTAL", ">PKTS IN", ">BYTES IN", ">PKTS OUT", ">BYTES OUT"});
+  for (const auto& pool : reply.pool()) table.row(traffic({pool.name()}, pool.traffic()));
+  print(table);
 }
 
-void add_explain(CLI::App& cli, const Session& session, ExplainOptions& options, int& status) {
-  CLI::App* command = cli.add_subcommand("explain", "what would happen to a packet: tcp SOURCE PORT DESTINATION PORT");
-  command->add_option("protocol", options.protocol)->required()->check(CLI::IsMember({"tcp", "udp", "icmp"}));
-  command->add_option("endpoints", options.words, "SOURCE PORT DESTINATION PORT; icmp: SOURCE DESTINATION")
-      ->required()
-      ->expected(2, 4);
-  command->add_option("--port", options.port, "arrival port; default: towards the source");
-  command->add_option("--vlan", options.vlan)->check(CLI::Range(0, 4094));
-  command->add_flag("--established", options.established, "TCP: a segment with ACK instead of a SYN");
-  on(command, status, [&] { return explain(session, options); });
+void show_backends(const pb::StatsReply& reply) {
+  std::map<std::uint32_t, std::string> pools;
+  for (const auto& pool : reply.pool()) pools[pool.id()] = pool.name();
+  Table table({"BACKEND", "POOL", "STATE", ">FLOWS", ">TOTAL", ">PKTS IN", ">BYTES IN", ">PKTS OUT", ">BYTES OUT"});
+  for (const auto& backend : reply.backend()) {
+    const char* state = backend.drain() ? "drain" : backend.health() == pb::UP ? "up" : "DOWN";
+    table.row(traffic({backend.name(), pools[backend.pool_id()], state}, backend.traffic()));
+  }
+  print(table);
+}
+
+void show_ports(const pb::StatsReply& reply) {
+  Table table({"PORT", "LINK", "DRIVER", "STEERING", ">QUEUES", ">RX PKTS", ">TX PKTS", ">MISSED", ">ERRORS", "MAC"});
+  for (const auto& port : reply.port()) {
+    table.row({port.name(), port.link_up() ? "up" : "DOWN", port.driver(), port.steering(), std::to_string(port.queues()), count(port.rx_packets()),
+               count(port.tx_packets()), count(port.rx_missed() + port.rx_no_buffer()), count(port.rx_errors() + port.tx_errors()), port.mac()});
+  }
+  print(table);
+}
+
+void show_workers(const pb::StatsReply& reply) {
+  Table table({">WORKER", ">BUSY", ">PACKETS", ">FLOWS", ">FLOWS MAX", ">SHED", ">HANDED OVER", ">SLEEPS", ">GENERATION"});
+  for (const auto& worker : reply.worker()) {
+    std::uint64_t handed = 0;
+    for (const auto& handover : worker.handover()) handed += handover.packets();
+    char busy[16];
+    std::snprintf(busy, sizeof busy, "%.1f%%", worker.busy_share() * 100);
+    table.row({std::to_string(worker.worker()), busy, count(worker.packets()), count(worker.flows_now()), count(worker.flows_max()), count(worker.flows_shed()),
+               count(handed), count(worker.sleeps()), std::to_string(worker.generation())});
+  }
+  print(table);
+  for (const auto& gauge : reply.gauge()) {
+    std::printf("%s: %s of %s free\n", gauge.name().c_str(), count(gauge.free()).c_str(), count(gauge.size()).c_str());
+  }
+}
+
+void show_drops(const pb::StatsReply& reply) {
+  std::map<std::string, std::pair<std::uint64_t, std::string>> drops;
+  for (const auto& worker : reply.worker()) {
+    for (const auto& drop : worker.drop()) {
+      drops[drop.reason()].first += drop.packets();
+      drops[drop.reason()].second = drop.meaning();
+    }
+  }
+  Table table({"REASON", ">PACKETS", "MEANING"});
+  for (const auto& [reason, drop] : drops) table.row({reason, count(drop.first), drop.second});
+  print(table);
+}
+
+const std::map<std::string, std::pair<Reader, const char*>>& stats_views() {
+  static const std::map<std::string, std::pair<Reader, const char*>> views = {
+      {"services", {show_services, "services and their traffic"}},
+      {"pools", {show_pools, "pools and their traffic"}},
+      {"backends", {show_backends, "backends: state and traffic"}},
+      {"ports", {show_ports, "ports: link, driver, counters"}},
+      {"workers", {show_workers, "workers: load, flows, hand-overs"}},
+      {"drops", {show_drops, "dropped packets by reason, with a sentence each"}},
+  };
+  return views;
+}
+
+// Ids of names that the running snapshot has.
+int resolve(Client& client, const FlowOptions& options, pb::FlowFilter& filter) {
+  filter.set_client(options.client);
+  filter.set_client_port(options.client_port);
+  filter.set_limit(options.limit);
+  filter.set_protocol(options.protocol == "tcp" ? pb::TCP : options.protocol == "udp" ? pb::UDP : pb::PROTOCOL_UNSPECIFIED);
+  if (options.service.empty() && options.backend.empty()) return 0;
+  pb::StatsReply reply;
+  if (const int code = client.stats(reply)) return code;
+  for (const auto& service : reply.service()) {
+    if (service.name() == options.service) filter.set_service_id(service.id());
+  }
+  for (const auto& backend : reply.backend()) {
+    if (backend.name() == options.backend) filter.set_backend_id(backend.id());
+  }
+  if (!options.service.empty() && filter.service_id() == 0) {
+    std::fprintf(stderr, "headgate: there is no service '%s'; see show services\n", options.service.c_str());
+    return 1;
+  }
+  if (!options.backend.empty() && filter.backend_id() == 0) {
+    std::fprintf(stderr, "headgate: there is no backend '%s'; see show backends\n", options.backend.c_str());
+    return 1;
+  }
+  return 0;
+}
+
+int show_flows(Client& client, const FlowOptions& options) {
+  pb::FlowFilter filter;
+  if (const int code = resolve(client, options, filter)) return code;
+  grpc::ClientContext context;
+  Client::soon(context, 30);
+  pb::FlowsReply reply;
+  if (const int code = client.check(client.stub().ListFlows(&context, filter, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  Table table({"PROTO", "CLIENT", "SERVICE", "BACKEND", "STATE", ">AGE", ">IDLE", ">ENDS IN", "MODE", "LOCAL"});
+  for (const auto& flow : reply.flow()) {
+    table.row({flow.protocol(), flow.client(), flow.service(), flow.backend(), flow.state(), duration(flow.age_ms()), duration(flow.idle_ms()),
+               duration(flow.expires_in_ms()), flow.mode(), flow.local()});
+  }
+  print(table);
+  if (reply.more()) std::printf("there are more; narrow the filter or raise --limit\n");
+  return 0;
+}
+
+int clear_flows(Client& client, const FlowOptions& options) {
+  pb::FlowFilter filter;
+  if (const int code = resolve(client, options, filter)) return code;
+  grpc::ClientContext context;
+  Client::soon(context, 30);
+  pb::ClearFlowsReply reply;
+  if (const int code = client.check(client.stub().ClearFlows(&context, filter, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  std::printf("%llu flows cleared\n", static_cast<unsigned long long>(reply.cleared()));
+  return 0;
+}
+
+int show_neighbors(Client& client) {
+  grpc::ClientContext context;
+  Client::soon(context);
+  pb::NeighborsReply reply;
+  if (const int code = client.check(client.stub().Neighbors(&context, {}, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  Table table({"ADDRESS", "MAC", "INTERFACE", "STATE", ">SINCE"});
+  for (const auto& n : reply.neighbor()) table.row({n.address(), n.mac().empty() ? "-" : n.mac(), n.interface(), n.state(), duration(n.age_ms())});
+  print(table);
+  return 0;
+}
+
+int show_running(Client& client) {
+  grpc::ClientContext context;
+  Client::soon(context);
+  pb::RunningReply reply;
+  if (const int code = client.check(client.stub().Running(&context, {}, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  int down = 0;
+  for (const auto& backend : reply.backend()) down += backend.health() == pb::DOWN ? 1 : 0;
+  std::printf("version     %s\ngeneration  %llu\ndigest      %s\nworkers     %u\npid         %llu\nbackends    %d, %d down\n", reply.version().c_str(),
+              static_cast<unsigned long long>(reply.generation()), reply.digest().c_str(), reply.workers(),
+              static_cast<unsigned long long>(reply.pid()), reply.backend_size(), down);
+  return 0;
+}
+
+int show_stats(Client& client, const Reader& view) {
+  pb::StatsReply reply;
+  if (const int code = client.stats(reply)) return code;
+  if (client.json()) return print_json(reply);
+  view(reply);
+  return 0;
+}
+
+int watch(Client& client, const std::string& what, unsigned interval_s) {
+  grpc::ClientContext context;
+  pb::StatsRequest request;
+  request.set_interval_ms(interval_s * 1000);
+  const auto stream = client.stub().StreamStats(&context, request);
+  pb::StatsReply reply;
+  while (stream->Read(&reply)) {
+    if (client.json()) {
+      print_json(reply);
+    } else {
+      std::fputs("\033[H\033[2J", stdout);
+      stats_views().at(what).first(reply);
+    }
+    std::fflush(stdout);
+  }
+  return client.check(stream->Finish());
+}
+
+// "192.0.2.10:80", "[2001:db8::1]:80", or an address alone (port 0).
+std::optional<std::pair<std::string, std::uint32_t>> parse_endpoint(const std::string& text) {
+  std::string address = text, port;
+  if (text.starts_with('[')) {
+    const std::size_t close = text.find(']');
+    if (close == std::string::npos) return std::nullopt;
+    address = text.substr(1, close - 1);
+    if (close + 1 < text.size()) {
+      if (text[close + 1] != ':') return std::nullopt;
+      port = text.substr(close + 2);
+    }
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    address = text.substr(0, text.find(':'));
+    port = text.substr(text.find(':') + 1);
+  }
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (!port.empty() && (error != std::errc{} || end != port.data() + port.size() || number > 65535)) return std::nullopt;
+  return std::pair{address, number};
+}
+
+int explain(Client& client, const pb::ExplainRequest& request) {
+  grpc::ClientContext context;
+  Client::soon(context);
+  pb::ExplainReply reply;
+  if (const int code = client.check(client.stub().Explain(&context, request, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  std::size_t width = 0;
+  for (const auto& step : reply.step()) width = std::max(width, step.stage().size());
+  for (const auto& step : reply.step()) std::printf("%-*s  %s\n", static_cast<int>(width), step.stage().c_str(), step.text().c_str());
+  return 0;
+}
+
+int capture(Client& client, const pb::CaptureRequest& request, const std::string& path) {
+  std::unique_ptr<PcapFile> file;
+  if (!path.empty()) {
+    file = std::make_unique<PcapFile>(path);
+    if (!file->good()) {
+      std::fprintf(stderr, "headgate: cannot write %s\n", path.c_str());
+      return 1;
+    }
+  }
+  grpc::ClientContext context;
+  const auto stream = client.stub().Capture(&context, request);
+  pb::CapturedPacket packet;
+  std::uint64_t seen = 0;
+  while (stream->Read(&packet)) {
+    ++seen;
+    if (file) {
+      file->frame(packet.time_ns(), packet.data(), packet.length());
+      file->flush();
+    } else if (client.json()) {
+      print_json(packet);
+    } else {
+      std::printf("%llu.%06llu worker %u port %s %u bytes %s%s%s\n", static_cast<unsigned long long>(packet.time_ns() / 1'000'000'000),
+                  static_cast<unsigned long long>(packet.time_ns() / 1000 % 1'000'000), packet.worker(), packet.port().c_str(), packet.length(),
+                  packet.verdict().c_str(), packet.drop_reason().empty() ? "" : ": ", packet.drop_reason().c_str());
+      std::fflush(stdout);
+    }
+  }
+  const int code = client.check(stream->Finish());
+  std::fprintf(stderr, "%llu packets captured, %llu lost\n", static_cast<unsigned long long>(seen), static_cast<unsigned long long>(packet.lost()));
+  return code;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Looks at a running Headgate dataplane. The interactive console is not done yet."};
+  Options options;
+  app.add_option("--dataplane", options.socket, "Unix socket of the dataplane")->capture_default_str();
+  app.add_flag("--json", options.json, "machine-readable output");
+  app.require_subcommand(1);
+  app.fallthrough();
+  FlowOptions flows;
+  const auto flow_options = [&flows](CLI::App* command) {
+    command->add_option("--client", flows.client, "address or prefix");
+    command->add_option("--client-port", flows.client_port)->check(CLI::Range(1, 65535));
+    command->add_option("--protocol", flows.protocol)->check(CLI::IsMember({"tcp", "udp"}));
+    command->add_option("--service", flows.service, "name");
+    command->add_option("--backend", flows.backend, "name");
+  };
+
+  CLI::App* show = app.add_subcommand("show", "what runs and how it does")->require_subcommand(1);
+  show->fallthrough();
+  std::map<CLI::App*, std::function<int(Client&)>> actions;
+  for (const auto& [name, view] : stats_views()) {
+    actions[show->add_subcommand(name, view.second)] = [reader = view.first](Client& client) { return show_stats(client, reader); };
+  }
+  CLI::App* flows_command = show->add_subcommand("flows", "flows, by filter");
+  flow_options(flows_command);
+  flows_command->add_option("--limit", flows.limit)->check(CLI::Range(1, 10'000))->capture_default_str();
+  actions[flows_command] = [&](Client& client) { return show_flows(client, flows); };
+  actions[show->add_subcommand("neighbors", "next hops: hardware addresses and states")] = show_neighbors;
+  actions[show->add_subcommand("running", "version, generation, workers")] = show_running;
+
+  CLI::App* clear = app.add_subcommand("clear", "end things")->require_subcommand(1);
+  clear->fallthrough();
+  CLI::App* clear_command = clear->add_subcommand("flows", "end flows by filter; TCP peers get a RST");
+  flow_options(clear_command);
+  bool all = false;
+  clear_command->add_flag("--all", all, "without any filter: every flow");
+  actions[clear_command] = [&](Client& client) {
+    if (!all && flows.client.empty() && flows.client_port == 0 && flows.protocol.empty() && flows.service.empty() && flows.backend.empty()) {
+      std::fprintf(stderr, "headgate: no filter given; add one, or --all to end every flow\n");
+      return 1;
+    }
+    return clear_flows(client, flows);
+  };
+
+  std::string watched = "services";
+  unsigned interval_s = 1;
+  CLI::App* watch_command = app.add_subcommand("watch", "a show view, again and again");
+  std::vector<std::string> names;
+  for (const auto& [name, view] : stats_views()) names.push_back(name);
+  watch_command->add_option("view", watched)->check(CLI::IsMember(names))->capture_default_str();
+  watch_command->add_option("--interval", interval_s, "seconds")->check(CLI::Range(1, 60))->capture_default_str();
+  actions[watch_command] = [&](Client& client) { return watch(client, watched, interval_s); };
+
+  pb::ExplainRequest question;
+  std::string protocol, source, destination, port;
+  std::uint32_t vlan = 0;
+  bool established = false;
+  CLI::App* explain_command = app.add_subcommand("explain", "what would happen to a packet, and why");
+  explain_command->add_option("protocol", protocol)->required()->check(CLI::IsMember({"tcp", "udp", "icmp"}));
+  explain_command->add_option("source", source, "ADDRESS:PORT, [ADDRESS]:PORT; icmp: ADDRESS")->required();
+  explain_command->add_option("destination", destination, "likewise")->required();
+  explain_command->add_option("--port", port, "arrival port; default: where the route back to the source leads");
+  explain_command->add_option("--vlan", vlan)->check(CLI::Range(0, 4094));
+  explain_command->add_flag("--established", established, "a TCP segment with ACK instead of a SYN");
+  actions[explain_command] = [&](Client& client) {
+    question.set_protocol(protocol);
+    const auto from = parse_endpoint(source), to = parse_endpoint(destination);
+    if (!from || !to) {
+      std::fprintf(stderr, "headgate: '%s' is no ADDRESS:PORT\n", (from ? destination : source).c_str());
+      return 1;
+    }
+    question.set_source(from->first);
+    question.set_source_port(from->second);
+    question.set_destination(to->first);
+    question.set_destination_port(to->second);
+    question.set_port(port);
+    question.set_vlan(vlan);
+    question.set_established(established);
+    return explain(client, question);
+  };
+
+  std::string host, verdict, drop_reason, file;
+  std::uint32_t capture_port = 0, packets = 1000, seconds = 30, snap = 256;
+  CLI::App* capture_command = app.add_subcommand("capture", "packets as they arrive, with what became of them");
+  capture_command->add_option("--host", host, "address or prefix, either end");
+  capture_command->add_option("--port", capture_port, "either end")->check(CLI::Range(1, 65535));
+  capture_command->add_option("--verdict", verdict, "forwarded, answered, consumed, exception, handed_over, held, dropped");
+  capture_command->add_option("--drop-reason", drop_reason, "a reason of show drops");
+  capture_command->add_option("--count", packets)->check(CLI::Range(1, 100'000))->capture_default_str();
+  capture_command->add_option("--seconds", seconds)->check(CLI::Range(1, 600))->capture_default_str();
+  capture_command->add_option("--snap-length", snap)->check(CLI::Range(64, 2048))->capture_default_str();
+  capture_command->add_option("-w,--write", file, "pcap file; without it a line per packet");
+  actions[capture_command] = [&](Client& client) {
+    pb::CaptureRequest request;
+    request.set_host(host);
+    request.set_port(capture_port);
+    request.set_verdict(verdict);
+    request.set_drop_reason(drop_reason);
+    request.set_packets_max(packets);
+    request.set_seconds_max(seconds);
+    request.set_snap_length(snap);
+    return capture(client, request, file);
+  };
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 1;
+  }
+  Client client(options);
+  for (const auto& [command, action] : actions) {
+    if (command->parsed()) return action(client);
+  }
+  return 1;
 }
 
 }  // namespace
+}  // namespace headgate::console
 
-int main(int argc, char** argv) {
-  CLI::App cli("Headgate: ask the dataplane.");
-  Session session;
-  FlowOptions flows;
-  CaptureOptions captured;
-  ExplainOptions explained;
-  std::uint32_t interval_ms = 1000, count = 0;
-  int status = 0;
-  cli.require_subcommand(1);
-  cli.fallthrough();  // --json and --dataplane may stand anywhere
-  cli.add_option("--dataplane", session.target, "socket: a path or unix:PATH")
-      ->capture_default_str()
-      ->transform(
-          [](std::string text) { return text.starts_with('/') || text.starts_with('.') ? "unix:" + text : text; });
-  cli.add_flag("--json", session.json, "answers as JSON, one line each");
-
-  add_show(cli, session, flows, status);
-  CLI::App* watch = cli.add_subcommand("watch", "rates, again and again")->require_subcommand(1);
-  CLI::App* stats = watch->add_subcommand("stats", "services, ports and drops per second");
-  stats->add_option("--interval-ms", interval_ms)->capture_default_str()->check(CLI::Range(100, 60000));
-  stats->add_option("--count", count, "samples; default: until interrupted");
-  on(stats, status, [&] { return watch_stats(session, interval_ms, count); });
-  add_explain(cli, session, explained, status);
-  add_capture(cli, session, captured, status);
-  CLI::App* clear = cli.add_subcommand("clear", "forget state")->require_subcommand(1);
-  CLI::App* clear_command = clear->add_subcommand("flows", "all flows, or those that match");
-  add_flow_options(*clear_command, flows);
-  on(clear_command, status, [&] { return clear_flows(session, flows); });
-
-  CLI11_PARSE(cli, argc, argv);
-  return status;
-}
+int main(int argc, char** argv) { return headgate::console::run(argc, argv); }

@@ -1,19 +1,13 @@
 #include "controlplane/console/table.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
-#include <numeric>
 
 namespace headgate::console {
-namespace {
-
-void append_cell(std::string& line, std::string cell, std::size_t width, bool right) {
-  if (cell.size() > width) cell = cell.substr(0, width - 1) + "~";
-  const std::string padding(width - cell.size(), ' ');
-  line += right ? padding + cell : cell + padding;
-}
-
-}  // namespace
 
 Table::Table(std::vector<std::string> headings) : headings_(std::move(headings)) {
   for (std::string& heading : headings_) {
@@ -22,64 +16,61 @@ Table::Table(std::vector<std::string> headings) : headings_(std::move(headings))
   }
 }
 
-void Table::add(std::vector<std::string> row) {
-  rows_.push_back(std::move(row));
+void Table::row(std::vector<std::string> cells) {
+  cells.resize(headings_.size());
+  rows_.push_back(std::move(cells));
 }
 
-std::string Table::to_string() const {
-  if (rows_.empty()) return "none\n";
+std::string Table::text(std::size_t width) const {
   std::vector<std::size_t> widths;
-  for (std::size_t i = 0; i < headings_.size(); ++i) {
-    std::size_t width = headings_[i].size();
-    for (const auto& row : rows_) width = std::max(width, row[i].size());
-    widths.push_back(width);
+  for (std::size_t column = 0; column < headings_.size(); ++column) {
+    std::size_t w = headings_[column].size();
+    for (const auto& row : rows_) w = std::max(w, row[column].size());
+    widths.push_back(w);
   }
-  const auto total = [&] {
-    return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + 2 * (widths.size() - 1);
-  };
-  while (total() > kWidth) {
-    std::size_t widest = widths.size();
-    for (std::size_t i = 0; i < widths.size(); ++i) {
-      if (!right_[i] && (widest == widths.size() || widths[i] > widths[widest])) widest = i;
+  std::string out;
+  const auto line = [&](const std::vector<std::string>& cells) {
+    std::string text;
+    for (std::size_t column = 0; column < cells.size(); ++column) {
+      const std::string padding(widths[column] - cells[column].size(), ' ');
+      text += right_[column] ? padding + cells[column] : cells[column] + padding;
+      text += "  ";
     }
-    if (widest == widths.size() || widths[widest] <= 4) break;
-    --widths[widest];
+    text.erase(text.find_last_not_of(' ') + 1);
+    if (text.size() > width) text.resize(width);
+    out += text + "\n";
+  };
+  line(headings_);
+  for (const auto& row : rows_) line(row);
+  return out;
+}
+
+std::string count(std::uint64_t n) {
+  if (n < 10'000) return std::to_string(n);
+  static constexpr const char* kUnits[] = {"k", "M", "G", "T", "P"};
+  double value = static_cast<double>(n);
+  int unit = -1;
+  while (value >= 1000 && unit < 4) {
+    value /= 1000;
+    ++unit;
   }
-  std::string text;
-  const auto add_line = [&](const std::vector<std::string>& cells) {
-    std::string line;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      if (i > 0) line += "  ";
-      append_cell(line, cells[i], widths[i], right_[i]);
-    }
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  };
-  add_line(headings_);
-  for (const auto& row : rows_) add_line(row);
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g%s", value >= 999.5 ? 999 : value, kUnits[unit]);
   return text;
 }
 
-std::string short_number(std::uint64_t value) {
-  if (value < 100'000) return std::to_string(value);
-  auto scaled = static_cast<double>(value);
-  std::size_t unit = 0;
-  for (; scaled >= 9'999.95 && unit < 6; ++unit) scaled /= 1000;
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f%c", scaled, " kMGTPE"[unit]);
-  return text;
-}
-
-std::string short_time(std::uint64_t ms) {
-  char text[32];
-  const std::uint64_t s = ms / 1000;
+std::string duration(std::uint64_t ms) {
   if (ms < 1000) return std::to_string(ms) + "ms";
-  if (s < 60) {
-    std::snprintf(text, sizeof text, "%.1fs", static_cast<double>(ms) / 1000);
-    return text;
-  }
+  const std::uint64_t s = ms / 1000;
+  if (s < 60) return std::to_string(s) + "s";
   if (s < 3600) return std::to_string(s / 60) + "m" + std::to_string(s % 60) + "s";
-  if (s < 86400) return std::to_string(s / 3600) + "h" + std::to_string(s % 3600 / 60) + "m";
-  return std::to_string(s / 86400) + "d" + std::to_string(s % 86400 / 3600) + "h";
+  return std::to_string(s / 3600) + "h" + std::to_string(s / 60 % 60) + "m";
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40) return size.ws_col;
+  return isatty(STDOUT_FILENO) ? 80 : 4096;  // a file or a pipe gets everything
 }
 
 }  // namespace headgate::console

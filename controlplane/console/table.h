@@ -1,21 +1,17 @@
-// Text tables for a terminal of 80 columns.
+// Tables of text for a terminal: columns as wide as their content, numbers to the right, cut to the terminal's width.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace headgate::console {
 
-inline constexpr std::size_t kWidth = 80;
-
 class Table {
  public:
-  // A heading that begins with '>' aligns its column right, for numbers; only left-aligned columns are ever cut.
+  // A heading that starts with '>' is a column of numbers.
   explicit Table(std::vector<std::string> headings);
-  void add(std::vector<std::string> row);  // Requires: as many cells as headings
-  // Wider than kWidth: the widest left-aligned columns are cut, marked '~'. No rows: "none".
-  std::string to_string() const;
+  void row(std::vector<std::string> cells);
+  std::string text(std::size_t width) const;
 
  private:
   std::vector<std::string> headings_;
@@ -23,10 +19,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// 1234567 -> "1234.6k": at most 7 characters. Powers of 1000.
-std::string short_number(std::uint64_t value);
-
-// 90061000 -> "1d1h", 61500 -> "1m1s", 1500 -> "1.5s", 20 -> "20ms"
-std::string short_time(std::uint64_t ms);
+std::string count(std::uint64_t n);       // 1234567 -> "1.23M"; exact below 10,000
+std::string duration(std::uint64_t ms);   // 93000 -> "1m33s"
+std::size_t terminal_width();             // of standard output; without a terminal nothing is cut
 
 }  // namespace headgate::console

@@ -38,9 +38,7 @@ ProcessList parse_process_list(std::string_view text) {
     const std::string_view line = text.substr(0, end);
     text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
     ++number;
-    const auto complain = [&](const std::string& what) {
-      list.errors.push_back("line " + std::to_string(number) + ": " + what);
-    };
+    const auto complain = [&](const std::string& what) { list.errors.push_back("line " + std::to_string(number) + ": " + what); };
     std::vector<std::string> words;
     if (!split(line, words)) {
       complain("a quote is not closed; close it on the same line");
@@ -58,8 +56,7 @@ ProcessList parse_process_list(std::string_view text) {
     }
     list.processes.push_back({words[0], {words.begin() + 1, words.end()}});
   }
-  if (list.processes.empty() && list.errors.empty())
-    list.errors.push_back("no process is named; write lines NAME COMMAND ARGUMENT...");
+  if (list.processes.empty() && list.errors.empty()) list.errors.push_back("no process is named; write lines NAME COMMAND ARGUMENT...");
   return list;
 }
 

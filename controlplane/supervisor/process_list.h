@@ -1,5 +1,5 @@
-// What the supervisor is to run: a text file, one process a line: NAME COMMAND ARGUMENT... Words are separated by
-// blanks and may be in "double quotes"; # starts a comment. In order: started first to last, stopped last to first.
+// What the supervisor is to run: a text file, one process a line: NAME COMMAND ARGUMENT... Words are separated by blanks and may
+// be in "double quotes"; # starts a comment. In order: started first to last, stopped last to first.
 #pragma once
 
 #include <string>
