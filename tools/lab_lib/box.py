@@ -81,13 +81,15 @@ class Box:
         supervisor_config = self.home / "supervisor.conf"
         supervisor_config.write_text(self.supervisor_config())
         self.processes.start(self.network.namespace(HOST), HOST, "supervisor", str(self.bin / "headgate-supervisor"), "--config",
-                             str(supervisor_config))
+                             str(supervisor_config), "--run-dir", str(self.home))
 
     def supervisor_config(self) -> str:
         dataplane = [str(self.bin / "headgate-dataplane"), *self.options.dataplane_arguments(self.home)]
         controlplane = [str(self.bin / "headgate-controlplane"), "--config", str(self.config_file), "--dataplane",
                         str(self.socket), "--state-dir", str(self.home)]
-        return f"dataplane {' '.join(dataplane)}\ncontrolplane {' '.join(controlplane)}\n"
+        sections = [f"[{name}]\ncommand = {' '.join(command)}\n"
+                    for name, command in (("dataplane", dataplane), ("controlplane", controlplane))]
+        return "\n".join(sections)
 
     def stop(self) -> None:
         if self._api is not None:
@@ -137,6 +139,14 @@ class Box:
 
     def running(self):  # -> RunningReply
         return self.api.call("Running")
+
+    def running_or_none(self):  # -> RunningReply | None
+        """None while the dataplane does not answer."""
+        import grpc
+        try:
+            return self.running()
+        except grpc.RpcError:
+            return None
 
     def cli(self, *arguments: str, check: bool = True, timeout: float = 30) -> subprocess.CompletedProcess[str]:
         """The console, as an operator on the box types it."""

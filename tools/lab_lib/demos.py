@@ -68,15 +68,8 @@ def kill_daemon(site: Site, name: str) -> None:
     wait_for(lambda: site.curl(WEB, check=False, timeout=0.3).returncode == 0, "an answer", 15, 0.02)
     print(f"{name} (pid {pid}) killed; a new connection was answered {time.monotonic() - killed:.2f} s later")
     new = site.box.wait_new_pid(name, pid)
-    running = wait_for(lambda: answering(site), "the dataplane's API", 15)
+    running = wait_for(site.box.running_or_none, "the dataplane's API", 15)
     print(f"it runs again as pid {new}; generation {before} before, {running.generation} now")
-
-
-def answering(site: Site):  # -> RunningReply or None
-    try:
-        return site.box.running()
-    except Exception:  # gRPC's own family: not back yet
-        return None
 
 
 def download(site: Site) -> None:

@@ -109,13 +109,14 @@ class Site:
         service = next(entry for entry in config.services if entry.protocol == "TCP")
         target = at.url(service.address(service.families[0]), port=service.port)
         try:
-            wait_for(lambda: self.curl(target, check=False).returncode == 0, f"the first answer from {target}", timeout, 0.1)
+            wait_for(lambda: self.curl(target, check=False, timeout=1).returncode == 0, f"the first answer from {target}", timeout, 0.1)
             wait_for(lambda: self.backends_up(), "every backend to be up", timeout)
         except TimeoutError as error:
             raise TimeoutError(f"{error}\nThe last lines of the box's log:\n{self.box.log_tail()}") from None
 
     def backends_up(self) -> bool:
-        return all(backend.health == 0 for backend in self.box.running().backend)
+        running = self.box.running_or_none()
+        return running is not None and all(backend.health == 0 for backend in running.backend)
 
     def down(self) -> None:
         """Removes everything of this site, whatever state it is in."""
