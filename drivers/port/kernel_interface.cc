@@ -41,7 +41,13 @@ bool KernelInterface::exists() const {
 
 bool KernelInterface::running() const {
   ifreq data{};
-  return call(name_, SIOCGIFFLAGS, data) == 0 && (data.ifr_flags & IFF_UP) != 0 && (data.ifr_flags & IFF_RUNNING) != 0;
+  if (call(name_, SIOCGIFFLAGS, data) != 0 || (data.ifr_flags & IFF_UP) == 0) return false;
+  const bool running = (data.ifr_flags & IFF_RUNNING) != 0;
+  // IFF_RUNNING lags behind the carrier by up to a second (the kernel's linkwatch), which is long for a failover.
+  ethtool_value carrier{.cmd = ETHTOOL_GLINK, .data = 0};
+  ifreq query{};
+  query.ifr_data = reinterpret_cast<char*>(&carrier);
+  return call(name_, SIOCETHTOOL, query) == 0 ? carrier.data != 0 : running;
 }
 
 std::optional<MacAddress> KernelInterface::mac() const {

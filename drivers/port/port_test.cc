@@ -164,8 +164,8 @@ TEST(AfPacketPort, TakesJumboFramesWhenTheBuffersDo) {
 TEST(MemifPort, ConnectsTwoEnds) {
   const Pool pool = make_pool(8191);
   const std::string socket = "/tmp/headgate_memif_" + std::to_string(::getpid()) + ".sock";
-  const auto server = open_port("ms=memif:" + socket + ",role=server", pool.get());
-  const auto client = open_port("mc=memif:" + socket, pool.get());
+  auto server = open_port("ms=memif:" + socket + ",role=server", pool.get());
+  auto client = open_port("mc=memif:" + socket, pool.get());
   ASSERT_TRUE(server && client);
   for (int i = 0; i < 300 && !(server->link().up && client->link().up); ++i) ::usleep(10'000);
   ASSERT_TRUE(server->link().up && client->link().up);
@@ -177,7 +177,11 @@ TEST(MemifPort, ConnectsTwoEnds) {
   send(*server, mbuf_of(pool.get(), frame));
   EXPECT_TRUE(receive(*client, equals(frame)));
   EXPECT_FALSE(server->rx_fd(0).has_value());
-  ::unlink(socket.c_str());
+  // One after the other: see the README about both at once.
+  client.reset();
+  for (int i = 0; i < 300 && server->link().up; ++i) ::usleep(10'000);
+  EXPECT_FALSE(server->link().up);
+  ::usleep(50'000);
 }
 
 TEST(PrepareTx, FillsChecksumsForAPortWithoutThem) {
