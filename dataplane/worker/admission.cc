@@ -103,7 +103,7 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
     decision = decide_foreign(p);
   }
   decision.bucket = static_cast<std::uint16_t>(bucket);
-  decision.owner = static_cast<std::uint8_t>(owner);
+  if (decision.action != Action::hand_over) decision.owner = static_cast<std::uint8_t>(owner);  // else: who decides first
   return decision;
 }
 

@@ -118,6 +118,7 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   const bool is_tcp = info.tuple.protocol == kProtocolTcp && !info.later_fragment();
   if (is_tcp && forward::must_rebind(flow, direction, info.tcp_flags)) {
     end_flow(flow);
+    p.interface = snapshot_->interface_at(p.port, info.vlan);
     return execute(p, decide(p, Visit{}), Visit{});
   }
   if (info.ttl <= 1 && p.port != snapshot_->probe_port) [[unlikely]] {

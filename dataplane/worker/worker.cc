@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 namespace headgate::worker {
 
@@ -332,8 +333,11 @@ void Worker::take_message(Message& message) {
     }
     case Kind::grant_query: {
       const snapshot::Backend* backend = snapshot_->backend_of_slot(message.backend);
-      const bool given = backend == nullptr || backend->max_connections == 0 ||
-                         shared_.limits.try_grant(config_.index, message.backend, backend->max_connections);
+      // The asker may still run a snapshot with a limit that is gone here: it gets a real token all the same, because whatever
+      // is given out comes back.
+      const std::uint32_t limit = backend == nullptr || backend->max_connections == 0 ? std::numeric_limits<std::uint32_t>::max()
+                                                                                      : backend->max_connections;
+      const bool given = shared_.limits.try_grant(config_.index, message.backend, limit);
       visit.granted = message.backend;
       const Fate fate = give(p, message.from, given ? Kind::grant_given : Kind::grant_denied, Handover::connection_limit, visit);
       if (given && fate.exit == Exit::dropped) shared_.limits.release(config_.index, message.backend);

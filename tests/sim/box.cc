@@ -15,6 +15,7 @@ namespace headgate::sim {
 namespace {
 
 constexpr std::uint16_t kPorts = 5;
+constexpr unsigned kRoundsMax = 10000;
 constexpr Nanos kNeighborPatience = 2 * kSecond;
 
 // Ordinary memory, no devices, nothing on disk. --no-shconf: DPDK refuses --in-memory beside --no-huge and -m.
@@ -168,7 +169,9 @@ bool Box::idle() const {
 }
 
 std::vector<Out> Box::run_at_this_time() {
+  unsigned rounds = 0;
   do {
+    HEADGATE_CHECK(++rounds < kRoundsMax);  // two workers hand something to and fro
     for (unsigned i = 0; i < workers_.size(); ++i) step(i);
   } while (!idle());
   return take_sent();
