@@ -95,7 +95,7 @@ def sniffing(site: Site, host: str, interface: str, expression: str) -> Iterator
     finally:
         dump.send_signal(signal.SIGINT)
         output, _ = dump.communicate(timeout=10)
-        lines += output.splitlines()
+        lines += [line for line in output.splitlines() if line]
 
 
 def wait_out(site: Site, name: str, url: str = WEB, timeout: float = 15) -> None:

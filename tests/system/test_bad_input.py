@@ -1,7 +1,11 @@
 """What a person gets wrong is answered with one sentence and exit code 1, never with a crash or a half-started box."""
 from __future__ import annotations
 
+import re
+import shutil
+import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,6 @@ from lab_lib.config import Config
 from lab_lib.shell import wait_for
 from lab_lib.site import Site
 
-START_BOX = True
 DATAPLANE, CONTROLPLANE = "headgate-dataplane", "headgate-controlplane"
 
 
@@ -49,16 +52,14 @@ def test_missing_hugepages_are_named(site: Site, tmp_path: Path) -> None:
     assert "hugepages" in own_sentence(done, DATAPLANE)
 
 
-def test_without_permission_it_says_so(site: Site, tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    parents = [parent for parent in tmp_path.parents if not parent.stat().st_mode & 0o001]
-    program = site.box.bin / DATAPLANE
-    if parents or any(not parent.stat().st_mode & 0o001 for parent in program.parents):
-        pytest.skip("an unprivileged user cannot reach the program here")
-    done = site.exec("box-a", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "timeout", "-k1", "20", str(program),
-                     "--no-huge", "--port", "front=af_xdp:eth-front", "--socket", f"{tmp_path}/s", "--state-dir", str(tmp_path),
-                     check=False)
-    own_sentence(done, DATAPLANE)
+def test_without_permission_it_says_so(site: Site) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        program = shutil.copy(site.box.bin / DATAPLANE, folder)  # the repository may be out of nobody's reach
+        done = site.exec("box-a", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "timeout", "-k1", "20", program,
+                         "--no-huge", "--port", "front=af_xdp:eth-front", "--socket", f"{folder}/s", "--state-dir", folder,
+                         check=False)
+    assert re.search("root|permission|CAP_", own_sentence(done, DATAPLANE), re.IGNORECASE)
 
 
 def test_an_interface_that_another_dataplane_uses_is_refused(site: Site, tmp_path: Path) -> None:
@@ -100,7 +101,6 @@ def test_every_error_of_a_configuration_has_its_place(site: Site, tmp_path: Path
 
 
 def test_a_broken_configuration_on_reload_leaves_everything_as_it_was(site: Site) -> None:
-    import signal
     before = site.box.running()
     good = site.box.config_file.read_text()
     site.box.config_file.write_text(good + BROKEN)

@@ -44,7 +44,7 @@ def test_killing_the_control_plane_costs_no_packet_and_no_flow(site: Site) -> No
     with Download(site, WEB + "blob/20m", limit_rate="5m") as download:
         old = site.box.signal(CONTROLPLANE, signal.SIGKILL)
         site.box.wait_new_pid(CONTROLPLANE, old)
-        assert spread(site.answers(WEB, 12)) == {"web1": 4, "web2": 4, "web3": 4}
+        assert set(spread(site.answers(WEB, 12))) == set(at.WEB_SERVERS)  # not 4/4/4: the load takes turns too
         assert load.finish()["lost"] == 0
         result = download.finish()
     assert (result["error"], result["sha256"]) == ("", expected)
