@@ -32,6 +32,12 @@ flow::State initial_state(std::uint8_t protocol) {
   return protocol == kProtocolUdp ? flow::State::udp_unreplied : flow::State::icmp;
 }
 
+// As clients would: to the service address where the backend must hold it, else to the backend's own.
+const IpAddress& probe_destination(const snapshot::Service& service, const snapshot::Backend& backend) {
+  const bool as_service = service.mode == Mode::dsr || service.mode == Mode::tunnel;
+  return as_service ? service.address : backend.address;
+}
+
 bool starts_tcp(const packet::PacketInfo& info) { return (info.tcp_flags & (kSyn | kAck | kRst)) == kSyn; }
 
 }  // namespace
@@ -91,6 +97,9 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
       const auto* target = snapshot_->probe_targets.find(id);
       if (target == nullptr || target->service == snapshot::kNone) {
         decision = reject_with(DropReason::no_backend);
+      } else if (probe_destination(snapshot_->services[target->service], snapshot_->backends[target->backend]).is_v4() !=
+                 tuple.dst.is_v4()) {
+        decision = reject_with(DropReason::no_backend);  // the packet keeps the family it came with
       } else if (tuple.protocol == kProtocolTcp && !starts_tcp(info)) {
         decision = reject_with(DropReason::no_flow);
       } else {
@@ -279,9 +288,7 @@ Fate Worker::execute(Packet& p, const Decision& decision, const Visit& visit) {
     flow->kind = Kind::probe;
     flow->mode = service.mode;
     flow->gue = service.encapsulation == snapshot::Encapsulation::gue;
-    // As clients would: to the service address where the backend must hold it, else to the backend's own.
-    const bool as_service = service.mode == Mode::dsr || service.mode == Mode::tunnel;
-    flow->backend = as_service ? service.address : backend.address;
+    flow->backend = probe_destination(service, backend);
     flow->backend_port = tuple.dst_port;
     flow->backend_slot = backend.slot;
     flow->service_slot = service.slot;

@@ -186,6 +186,14 @@ void Worker::clamp(Packet& p, const Flow& flow, const Interface& out) {
 Fate Worker::tunnel(Packet& p, const Flow& flow, NeighborRef ref) {
   // Room: the outer headers take the place of the Ethernet header and grow into the headroom.
   const IpAddress target = frame_target(flow);
+  // A probe's local address is that of the inner packet, which may be of the other family.
+  IpAddress from = flow.kind == Kind::probe ? IpAddress{} : flow.local;
+  if (from.is_unspecified()) {
+    for (const IpAddress& address : snapshot_->interfaces[hop_interface_[ref]].resolve_from) {
+      if (address.is_v4() == target.is_v4() && !address.is_unspecified()) from = address;
+    }
+  }
+  if (from.is_unspecified()) return drop(DropReason::no_local_address);
   const unsigned length = forward::encapsulation_length(target.is_v4(), flow.gue);
   const unsigned in_front = p.info.l3_offset;
   if (length > in_front) {
@@ -196,7 +204,7 @@ Fate Worker::tunnel(Packet& p, const Flow& flow, NeighborRef ref) {
   std::uint8_t* start = rte_pktmbuf_mtod(p.mbuf, std::uint8_t*);
   const std::uint64_t hash = flows_.hash(flow.forward_tuple());
   forward::encapsulate(start + length, p.info.l3_length, p.info.network == packet::Network::ipv4,
-                       {.src = flow.local,
+                       {.src = from,
                         .dst = target,
                         .gue = flow.gue != 0,
                         .gue_port = gue_port(flow),
