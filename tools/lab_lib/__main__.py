@@ -212,8 +212,13 @@ def logs(arguments: argparse.Namespace) -> int:
 
 
 def reload(arguments: argparse.Namespace) -> int:
-    print(f"generation {existing_site().box.reload()} runs")
-    return 0
+    box = existing_site().box
+    before, old_log = box.running().generation, box.log_tail(100_000)
+    after = box.reload(timeout=2)
+    print(f"generation {after} runs" + ("" if after > before else ", as before: the file says the same, or has errors"))
+    errors = [line for line in box.log_tail(100_000).removeprefix(old_log).splitlines() if "error: " in line]
+    print("".join(f"  {line}\n" for line in errors), end="")
+    return 1 if errors else 0
 
 
 def demo(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from .shell import REPOSITORY, Refused, run, wait_for
 
 HOST = "box-a"
 PROBE_INTERFACE = "hgprobe0"
+FILE_HEADER = "# Written by tools/lab. Edit it and say: tools/lab reload\n"
 DAEMONS = ("headgate-dataplane", "headgate-controlplane")
 
 
@@ -72,7 +73,7 @@ class Box:
     def write_config(self, config: Config) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         partial = self.config_file.with_suffix(".new")
-        partial.write_text("# Written by tools/lab. Edit it and say: tools/lab reload\n" + config.text())
+        partial.write_text(FILE_HEADER + config.text())
         partial.rename(self.config_file)
 
     def start(self, config: Config) -> None:
@@ -100,12 +101,19 @@ class Box:
     # -- configuration ---------------------------------------------------------------------------------------------------
 
     def reload(self, config: Config | None = None, timeout: float = 10) -> int:
-        """Has the control plane read its file again, waits until a new generation runs, and returns that."""
+        """Has the control plane read its file again and returns the generation that then runs: a new one, unless the file says
+        what runs already. Requires with `config`: it is valid, and differs from what runs in more than its text."""
         before = self.running().generation
         if config is not None:
+            if self.config_file.read_text() == FILE_HEADER + config.text():
+                return before
             self.write_config(config)
         self.signal("headgate-controlplane", signal.SIGHUP)
-        wait_for(lambda: self.running().generation > before, f"a generation after {before}", timeout)
+        try:
+            wait_for(lambda: self.running().generation > before, f"a generation after {before}", timeout)
+        except TimeoutError:
+            if config is not None:
+                raise
         return self.running().generation
 
     # -- daemons ---------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def kill_web(site: Site) -> None:
     """Kill an nginx: it leaves the rotation; start it: it returns"""
     site.processes.stop("web2", "nginx", signal.SIGKILL)
     killed = time.monotonic()
-    wait_for(lambda: any(backend.health for backend in site.box.running().backend), "the health check to notice", 15)
+    wait_for(lambda: "none" not in site.answers(WEB, 6), "the health check to notice", 15)
     print(f"web2 killed; out after {time.monotonic() - killed:.1f} s; then: {counted(site.answers(WEB, 12))}")
     site.servers.start_nginx("web2")
     wait_for(site.backends_up, "the health check to notice", 15)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 JOBS = os.cpu_count() or 2
 PYTHON = "/usr/bin/python3"
 FUZZ_SECONDS = {"default": 10, "full": 120}
+FUZZ_JUDGES = ("tests/fuzz/coverage", "tests/fuzz/planted")  # is the corpus good, and is a bug found at all?
 SWAP_TESTS = re.compile(r"snapshot|worker|mailbox|publisher|runner|telemetry|base", re.IGNORECASE)  # what threads share
 
 
@@ -125,8 +126,16 @@ def fuzz_part(tier: str) -> Outcome:
     if not targets:
         return outcome.fail("there is no fuzz target (executables named *_fuzz)")
     build("fuzz", targets, outcome)
+    run_ctest("fuzz", [test for test in known_tests("fuzz") if "fuzz" in test.labels], outcome)  # the kept corpus alone
     for target in targets:
         fuzz_one(target, FUZZ_SECONDS[tier], outcome)
+    for script in FUZZ_JUDGES:
+        done = command(script, timeout=300)
+        print("".join(f"     {line}\n" for line in done.stdout.splitlines()[-3:]), end="")
+        if done.returncode == 0:
+            outcome.passed += 1
+        else:
+            outcome.fail(f"{script}\n{done.stdout[-3000:]}")
     return outcome
 
 
