@@ -20,6 +20,7 @@
 #include "dataplane/app/api_server.h"
 #include "dataplane/app/box.h"
 #include "dataplane/app/fleet.h"
+#include "drivers/exception/exception.h"
 #include "drivers/port/eal.h"
 #include "drivers/port/port.h"
 #include "drivers/port/spec.h"
@@ -128,22 +129,17 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
   const std::size_t physical = opened.ports.size();
   for (std::size_t i = 0; i < physical; ++i) {
     if (specs[i].exception.empty()) continue;
-    headgate::port::PortSpec spec;
-    spec.name = specs[i].name + "-exception";
-    spec.kind = headgate::port::PortKind::tap;
-    spec.device = specs[i].exception;
-    spec.queues = 1;
-    spec.mac = to_string(opened.facts[i].mac);
-    rte_mempool* pool = make_pool("rx-" + spec.name, 8192);
-    if (pool == nullptr) return fail(ErrorCode::exhausted, "no memory for the packet buffers of " + spec.name + "; raise --memory");
+    const std::string name = specs[i].name + "-exception";
+    rte_mempool* pool = make_pool("rx-" + name, 8192);
+    if (pool == nullptr) return fail(ErrorCode::exhausted, "no memory for the packet buffers of " + name + "; raise --memory");
     rte_mempool* const pools[] = {pool};
-    auto port = headgate::port::Port::open(spec, pools, {.workers = 1, .buckets = map});
+    auto port = headgate::exception::open_for(*opened.ports[i].port, pools);
     if (!port) return tl::unexpected(port.error());
     const auto index = static_cast<std::uint16_t>(opened.ports.size());
     opened.ports[i].exception = opened.facts[i].exception = index;
     opened.facts.push_back({.mac = (*port)->mac(), .physical = static_cast<std::uint16_t>(i), .tx_queues = (*port)->queues()});
-    opened.ports.push_back({.port = std::move(*port), .name = spec.name, .physical = static_cast<std::uint16_t>(i)});
-    spdlog::info("port {}: everything that is not ours goes to the kernel by {}", specs[i].name, spec.device);
+    opened.ports.push_back({.port = std::move(*port), .name = name, .physical = static_cast<std::uint16_t>(i)});
+    spdlog::info("port {}: everything that is not ours goes to the kernel by {}", specs[i].name, specs[i].exception);
   }
   return opened;
 }

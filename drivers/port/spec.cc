@@ -20,7 +20,7 @@ struct KindRow {
 constexpr std::array<KindRow, 9> kKinds{{
     {"pci", PortKind::pci, Device::pci_address, "exception"},
     {"af_xdp", PortKind::af_xdp, Device::interface, "steer zero_copy exception"},
-    {"af_packet", PortKind::af_packet, Device::interface, ""},
+    {"af_packet", PortKind::af_packet, Device::interface, "exception"},
     {"memif", PortKind::memif, Device::path, "role exception"},
     {"tap", PortKind::tap, Device::interface, "mac"},
     {"virtio_user", PortKind::virtio_user, Device::path, "mac"},
