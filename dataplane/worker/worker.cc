@@ -1,6 +1,7 @@
 #include "dataplane/worker/worker.h"
 
 #include <rte_mbuf.h>
+#include <rte_prefetch.h>
 
 #include <algorithm>
 #include <cstring>
@@ -94,7 +95,10 @@ void Worker::step(Nanos now, std::span<const Frame> frames, TxBatch& tx) {
 
   while (!frames.empty()) {
     const std::size_t n = std::min(frames.size(), kBurst);
+    for (std::size_t i = 0; i < n; ++i) rte_prefetch0(rte_pktmbuf_mtod(frames[i].mbuf, void*));
     for (std::size_t i = 0; i < n; ++i) pass1(batch_[i], frames[i]);
+    // In a loop of its own: a prefetch waits for its page walk, and only a short loop has several of them under way.
+    for (std::size_t i = 0; i < n; ++i) flows_.prefetch_bucket(batch_[i].hash);
     for (std::size_t i = 0; i < n; ++i) flows_.prefetch_flow(batch_[i].hash);
     for (std::size_t i = 0; i < n; ++i) finish(batch_[i], process(batch_[i], Visit{}));
     frames = frames.subspan(n);
@@ -156,7 +160,6 @@ void Worker::pass1(Packet& p, const Frame& frame) {
   if (!parse(p, frame.mbuf, frame.port)) return;
   if (p.info.is_ip()) {
     p.hash = flows_.hash(p.info.tuple);
-    flows_.prefetch_bucket(p.hash);
     if (config_.ports[p.port].nic_steers) prove_steering(p);
   }
 }
