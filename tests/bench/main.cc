@@ -29,13 +29,14 @@ const char* name_of(Mode mode) {
 namespace {
 
 constexpr const char* kHelp =
-    "headgate-bench-forward WHAT [--quick] [--json FILE] [--mode MODE] [--flows N] [--cpu N]\n"
+    "headgate-bench-forward WHAT [--quick] [--json FILE] [--mode MODE] [--flows N] [--rounds N] [--cpu N]\n"
     "  forward      cycles per packet of established flows, each mode, 1 k to 10 M flows\n"
     "  connections  new TCP flows per second\n"
     "  workers      two workers on two processors beside one\n"
     "  memory       what 1 M flows keep resident\n"
     "  snapshot     1,000 services with 10,000 backends applied under traffic\n"
-    "--mode and --flows restrict forward to one row. --cpu: processor to run on, default 1.\n"
+    "--mode and --flows restrict forward to one row; --rounds of 2,048 packets each, default 501. --cpu: processor to "
+    "run on, default 1.\n"
     "Cycles are those of the time-stamp counter.\n";
 
 struct Options {
@@ -44,6 +45,7 @@ struct Options {
   std::vector<Mode> modes{Mode::full_nat, Mode::nat, Mode::dsr, Mode::tunnel};
   std::vector<std::uint32_t> flows{1'000, 100'000, 1'000'000, 10'000'000};
   unsigned cpu = 1;
+  unsigned rounds = 0;
 };
 
 Options parse(int argc, char** argv) {
@@ -63,6 +65,8 @@ Options parse(int argc, char** argv) {
       options.json = value();
     } else if (argument == "--cpu") {
       options.cpu = static_cast<unsigned>(std::atoi(value().c_str()));
+    } else if (argument == "--rounds") {
+      options.rounds = static_cast<unsigned>(std::atoi(value().c_str()));
     } else if (argument == "--flows") {
       options.flows = {static_cast<std::uint32_t>(std::atoi(value().c_str()))};
     } else if (argument == "--mode") {
@@ -75,6 +79,7 @@ Options parse(int argc, char** argv) {
       die("what is " + std::string(argument) + "? Try --help");
     }
   }
+  if (options.rounds == 0) options.rounds = options.quick ? 101 : 501;
   return options;
 }
 
@@ -109,7 +114,7 @@ int main(int argc, char** argv) {
     if (!json) die("cannot write " + options.json + ": " + std::strerror(errno));
   }
   if (options.what == "forward") {
-    const auto results = measure_forward(options.modes, options.flows, options.quick);
+    const auto results = measure_forward(options.modes, options.flows, options.rounds);
     if (json.is_open()) write_forward(json, results);
   } else if (options.what == "connections") {
     const double per_second = measure_connections(options.quick);

@@ -26,7 +26,7 @@ struct ForwardResult {
 };
 // Established flows, a random one per packet, both directions where both pass.
 std::vector<ForwardResult> measure_forward(std::span<const snapshot::Mode> modes, std::span<const std::uint32_t> flows,
-                                           bool quick);
+                                           unsigned rounds);
 // New flows per second of one core: SYN, SYN-ACK, ACK, FIN, FIN, ACK each, expiry included.
 double measure_connections(bool quick);
 // One worker beside none and beside another one.
