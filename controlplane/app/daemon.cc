@@ -55,7 +55,11 @@ config::Result<void> Daemon::load() {
   log_diagnostics(document.diagnostics);
   if (!document.ok()) return config::fail(options_.config + " has errors");
   compile::IdTable ids = ids_;
-  if (compile::assign_ids(document.config, ids)) {
+  const bool grown = compile::assign_ids(document.config, ids);
+  if (const std::string problem = compile::probe_prefix_problem(document.config, ids); !problem.empty()) {
+    return config::fail(options_.config + ": " + problem);
+  }
+  if (grown) {
     // On disk first: an id that was used and forgotten would be given to something else after a restart.
     if (auto saved = compile::save_ids(ids_path(options_), ids); !saved) return saved;
   }
@@ -73,12 +77,7 @@ void Daemon::on_connected(const health::HealthView& running) {
 }
 
 void Daemon::probe(const health::HealthView& known) {
-  const compile::ProbePlan plan = compile::probe_plan(config_, ids_);
-  for (const std::string& name : plan.beyond_prefix) {
-    spdlog::error("health: {} is not probed and counts as up: its id is beyond the probe prefix; use a larger prefix",
-                  name);
-  }
-  checker_.set_targets(plan.targets, known);
+  checker_.set_targets(compile::probe_targets(config_, ids_), known);
 }
 
 void Daemon::push() {

@@ -33,8 +33,22 @@ TEST_F(DaemonTest, PushesTheFileAndWhatProbesFind) {
   write_site();
   start();
   ASSERT_TRUE(run_until([&] { return weight() == 1; }));
-  EXPECT_TRUE(run_until([&] { return down(); }));
+  ASSERT_TRUE(run_until([&] { return down(); }));
   EXPECT_EQ(applies(), 2);
+  backend.listen();
+  EXPECT_TRUE(run_until([&] { return !down(); }));
+  EXPECT_EQ(applies(), 3);
+}
+
+TEST_F(DaemonTest, NothingFlapsWhileTheDataplaneIsAway) {
+  backend.listen();
+  write_site();
+  start();
+  ASSERT_TRUE(run_until([&] { return weight() == 1; }));
+  dataplane.die();
+  backend.close();  // as probes through a dead dataplane see it
+  run_for(1s);
+  EXPECT_TRUE(daemon->health().begin()->second);
 }
 
 TEST_F(DaemonTest, AReloadWithErrorsLeavesEverythingRunning) {

@@ -88,7 +88,8 @@ TEST_F(ProgramTest, RunsReloadsAndStops) {
   kill(pid_, SIGHUP);
   ASSERT_TRUE(eventually([&] { return weight() == 9; }));
   EXPECT_EQ(finish(SIGTERM), 0);
-  EXPECT_THAT(output(), HasSubstr("web1 (pool web, [fe80::1]:80) down: 2 of 2 probes failed, last: "));
+  EXPECT_THAT(output(), HasSubstr("web1 (pool web, 192.0.2.21:" + std::to_string(port) +
+                                  ") down: 2 of 2 probes failed, last: connection refused"));
 }
 
 TEST_F(ProgramTest, DoesNotStartWithABadFile) {

@@ -47,15 +47,16 @@ bool check(const std::string& config_file, const std::string& state_dir, std::st
     return false;
   }
   compile::assign_ids(document.config, *ids);
+  if (const std::string problem = compile::probe_prefix_problem(document.config, *ids); !problem.empty()) {
+    text += config_file + ": " + problem + "\n";
+    return false;
+  }
   const Snapshot snapshot = compile::compile(document.config, {}, *ids);
   describe(snapshot, text);
-  const compile::ProbePlan plan = compile::probe_plan(document.config, *ids);
-  for (const health::Target& target : plan.targets) {
+  for (const health::Target& target : compile::probe_targets(document.config, *ids)) {
     text += "probe " + target.name + (target.via_path ? " through the dataplane by " : " from the kernel to ") +
             config::endpoint_text(target.endpoint.address(), target.endpoint.port()) + "\n";
   }
-  for (const std::string& name : plan.beyond_prefix)
-    text += "no probe of " + name + ": its id is beyond the probe prefix\n";
   text += "snapshot: " + std::to_string(snapshot.interface_size()) + " interfaces, " +
           std::to_string(snapshot.route_size()) + " routes, " + std::to_string(snapshot.local_address_size()) +
           " local addresses, " + std::to_string(snapshot.pool_size()) + " pools, " +

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <filesystem>
 #include <fstream>
 
@@ -11,9 +13,9 @@
 
 namespace headgate::app {
 
-// Link-local without a zone: connect(2) refuses it on every machine (EINVAL). Any routable address may be answered by
-// a proxy of the network the tests run in.
-inline constexpr const char* kDeadAddress = "fe80::1";
+// Backend id 1's stand-in: the probe prefix is put on loopback, so nothing outside this machine is asked. A routable
+// address may be answered by a proxy of the network the tests run in.
+inline constexpr const char* kStandIn = "127.64.0.1";
 
 class SiteTest : public testing::Test {
  protected:
@@ -22,23 +24,26 @@ class SiteTest : public testing::Test {
     dir = testing::TempDir() + "site." + std::to_string(getpid()) + "." + std::to_string(++count);
     std::filesystem::create_directories(dir);
     socket = "unix:" + dir + "/dataplane.sock";
+    backend.open(asio::ip::tcp::v4());
+    backend.bind({asio::ip::make_address(kStandIn), 0});
+    port = backend.local_endpoint().port();
   }
   ~SiteTest() override { std::filesystem::remove_all(dir); }
 
   std::string config_path() const { return dir + "/config.txtpb"; }
   void write_config(const std::string& text) const { std::ofstream(config_path()) << text; }
-  // One service with one backend, probed from the kernel.
+  // One service with one backend, probed "along the path" on a port of kStandIn where nobody listens until listen().
   void write_site(unsigned weight = 1) const {
     write_config(
-        "interface { name: \"front\" port: \"front\" prefix: \"2001:db8:1::/64\" }\n"
-        "local_address { address: \"2001:db8:1::50\" interface: \"front\" }\n"
-        "pool { name: \"web\" backend { name: \"web1\" address: \"" +
-        std::string(kDeadAddress) + "\" port: 80 weight: " + std::to_string(weight) +
+        "interface { name: \"front\" port: \"front\" prefix: \"192.0.2.0/24\" }\n"
+        "local_address { address: \"192.0.2.50\" interface: \"front\" }\n"
+        "probe { port: \"probe\" prefix_v4: \"127.64.0.0/16\" }\n"
+        "pool { name: \"web\" backend { name: \"web1\" address: \"192.0.2.21\" port: " +
+        std::to_string(port) + " weight: " + std::to_string(weight) +
         " }\n"
-        "  health_check { tcp {} via: KERNEL interval_ms: 100 timeout_ms: 100 rise: 2 fall: 2 } }\n"
-        "service { name: \"web\" address: \"2001:db8:1::100\" port: 80 protocol: TCP pool: \"web\" }\n");
+        "  health_check { tcp {} interval_ms: 100 timeout_ms: 100 rise: 2 fall: 2 } }\n"
+        "service { name: \"web\" address: \"192.0.2.100\" port: 80 protocol: TCP pool: \"web\" }\n");
   }
-
   template <class T>
   T locked(T (*read)(const push::TestDataplane&)) {
     const std::lock_guard lock(dataplane.mutex);
@@ -63,6 +68,9 @@ class SiteTest : public testing::Test {
   }
 
   std::string dir, socket;
+  asio::io_context backend_io;
+  asio::ip::tcp::acceptor backend{backend_io};  // bound, so that the port is ours; listens after backend.listen()
+  unsigned port = 0;
   push::TestDataplane dataplane;
 };
 

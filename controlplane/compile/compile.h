@@ -20,12 +20,11 @@ dataplane::v1::Snapshot compile(const config::v1::Config& config, const health::
 // digests: the same configuration runs.
 std::string digest_of(const dataplane::v1::Snapshot& snapshot);
 
-struct ProbePlan {
-  std::vector<health::Target> targets;
-  std::vector<std::string> beyond_prefix;  // backends whose id has no address in the probe prefix; they count as up
-};
+// Empty when every backend's id has an address in both probe prefixes; else what is wrong and what to do. The dataplane
+// refuses a snapshot whose ids do not fit, and only the table of ids tells.
+std::string probe_prefix_problem(const config::v1::Config& config, const IdTable& ids);
 
-// What to probe, and by which addresses. Requires: as compile().
-ProbePlan probe_plan(const config::v1::Config& config, const IdTable& ids);
+// What to probe, and by which addresses. Requires: as compile(), and probe_prefix_problem() is empty.
+std::vector<health::Target> probe_targets(const config::v1::Config& config, const IdTable& ids);
 
 }  // namespace headgate::compile

@@ -23,9 +23,9 @@ std::string text_of(const google::protobuf::Message& message) {
   return text;
 }
 
-std::string text_of(const ProbePlan& plan) {
+std::string text_of(const std::vector<health::Target>& targets) {
   std::string text;
-  for (const health::Target& target : plan.targets) {
+  for (const health::Target& target : targets) {
     text += "# probe " + std::to_string(target.backend_id) + " " + target.name + " by " +
             config::endpoint_text(target.endpoint.address(), target.endpoint.port()) +
             (target.via_path ? "" : " from the kernel") + "\n";
@@ -45,7 +45,7 @@ TEST_P(Golden, SnapshotIsAsRecorded) {
   IdTable ids;
   assign_ids(document.config, ids);
   const std::string actual =
-      text_of(compile(document.config, {{2, false}}, ids)) + text_of(probe_plan(document.config, ids));
+      text_of(compile(document.config, {{2, false}}, ids)) + text_of(probe_targets(document.config, ids));
   const std::string path = std::string(GOLDEN_DIR) + "/" + GetParam() + ".snapshot.txtpb";
   if (std::getenv("HEADGATE_UPDATE_GOLDEN") != nullptr) {
     ASSERT_TRUE(config::write_file_durably(path, actual));
@@ -101,15 +101,16 @@ TEST(Compile, IdsSurviveReorderingRemovalAndASecondFamily) {
   EXPECT_EQ(ids.find(Kind::service, "dns/v6"), dns);
 }
 
-TEST(ProbePlan, NamesBackendsBeyondTheProbePrefix) {
+TEST(ProbePrefix, MustHaveAnAddressForTheHighestId) {
   const config::Document document = load("lab");
   IdTable ids;
-  for (int i = 0; i < 131'070; ++i) ids.assign(Kind::backend, "old" + std::to_string(i));
   assign_ids(document.config, ids);
-  const ProbePlan plan = probe_plan(document.config, ids);
-  EXPECT_THAT(plan.beyond_prefix,
-              testing::ElementsAre("web2 (pool web/v4, 10.10.0.22:80)", "web3 (pool web/v4, 10.10.0.23:80)"));
-  EXPECT_EQ(plan.targets.size(), 4u);
+  EXPECT_EQ(probe_prefix_problem(document.config, ids), "");
+  IdTable full;
+  for (int i = 0; i < 131'070; ++i) full.assign(Kind::backend, "old" + std::to_string(i));
+  assign_ids(document.config, full);
+  EXPECT_EQ(probe_prefix_problem(document.config, full),
+            "probe prefix 198.18.0.0/15 has no address for backend id 131076; use a shorter prefix");
 }
 
 }  // namespace

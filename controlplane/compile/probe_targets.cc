@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <map>
-#include <set>
 
 #include "controlplane/compile/compile.h"
 #include "controlplane/compile/expand.h"
@@ -38,12 +38,27 @@ health::Target make_target(const config::v1::HealthCheck& check) {
 
 }  // namespace
 
-ProbePlan probe_plan(const config::v1::Config& config, const IdTable& ids) {
+std::string probe_prefix_problem(const config::v1::Config& config, const IdTable& ids) {
+  if (!config.has_probe()) return {};
+  std::uint32_t highest = 0;
+  for (const PoolPart& pool : expand(config).pools) {
+    for (const BackendPart& backend : pool.backends) highest = std::max(highest, ids.find(Kind::backend, backend.key));
+  }
+  const ProbePrefixes prefixes = prefixes_of(config.probe());
+  for (const Prefix& prefix : {prefixes.v4, prefixes.v6}) {
+    if (highest < prefix.size()) continue;
+    return "probe prefix " + prefix.to_string() + " has no address for backend id " + std::to_string(highest) +
+           "; use a shorter prefix";
+  }
+  return {};
+}
+
+std::vector<health::Target> probe_targets(const config::v1::Config& config, const IdTable& ids) {
   const Parts parts = expand(config);
   std::map<std::string, unsigned> service_port;
   for (const config::v1::Service& service : config.service()) service_port.emplace(service.pool(), service.port());
   const ProbePrefixes prefixes = prefixes_of(config.probe());
-  ProbePlan plan;
+  std::vector<health::Target> targets;
   for (const PoolPart& pool : parts.pools) {
     if (!pool.pool->has_health_check()) continue;
     const config::v1::HealthCheck& check = pool.pool->health_check();
@@ -53,20 +68,13 @@ ProbePlan probe_plan(const config::v1::Config& config, const IdTable& ids) {
       target.backend_id = ids.find(Kind::backend, backend.key);
       target.name =
           backend.backend->name() + " (pool " + pool.name + ", " + config::endpoint_text(backend.address, port) + ")";
-      Address address = backend.address;
-      if (target.via_path) {
-        const auto stand_in = (address.is_v4() ? prefixes.v4 : prefixes.v6).at(target.backend_id);
-        if (!stand_in) {
-          plan.beyond_prefix.push_back(target.name);
-          continue;
-        }
-        address = *stand_in;
-      }
+      const Prefix& prefix = backend.address.is_v4() ? prefixes.v4 : prefixes.v6;
+      const Address address = target.via_path ? *prefix.at(target.backend_id) : backend.address;
       target.endpoint = {address, static_cast<std::uint16_t>(port)};
-      plan.targets.push_back(std::move(target));
+      targets.push_back(std::move(target));
     }
   }
-  return plan;
+  return targets;
 }
 
 }  // namespace headgate::compile

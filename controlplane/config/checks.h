@@ -48,6 +48,9 @@ struct Site {
   bool any_local_v4 = false, any_local_v6 = false;
   std::map<std::string, const v1::Pool*> pools;  // the first of each name
   std::set<std::string> pools_in_use;
+  std::set<Address>
+      own_addresses;              // of interfaces (snat too) and services; local addresses are judged by their own pass
+  std::set<std::string> on_link;  // prefixes of all interfaces
 
   const InterfaceEntry* interface_named(const std::string& name) const;
   // The interface on whose link the address is; null when none.
@@ -69,7 +72,11 @@ inline std::string quoted(const std::string& text) {
   return "\"" + text + "\"";
 }
 
-// No host has this address: unspecified, multicast, loopback or broadcast.
+// No host has this address: unspecified, multicast, loopback, 0.0.0.0/8 or 224.0.0.0/3 (RFC 6890).
 bool is_no_host(const Address& address);
+// IPv6 link-local: every link has the same prefix, so the address alone does not tell the interface.
+bool is_v6_link_local(const Address& address);
+// Network or broadcast address of the link it is on.
+bool is_reserved_on_link(const Site& site, const Address& address);
 
 }  // namespace headgate::config

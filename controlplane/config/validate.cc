@@ -9,6 +9,13 @@
 namespace headgate::config {
 namespace {
 
+template <class Texts>
+void add_own(const Texts& texts, Site& site) {
+  for (const std::string& text : texts) {
+    if (const auto address = parse_address(text)) site.own_addresses.insert(*address);
+  }
+}
+
 Site make_site(const Document& document) {
   Site site{.config = &document.config,
             .root = document.root(),
@@ -16,14 +23,22 @@ Site make_site(const Document& document) {
             .local_v4 = {},
             .local_v6 = {},
             .pools = {},
-            .pools_in_use = {}};
+            .pools_in_use = {},
+            .own_addresses = {},
+            .on_link = {}};
   for (int i = 0; i < document.config.interface_size(); ++i) {
     InterfaceEntry entry{&document.config.interface(i), site.root.child("interface", i), {}};
     for (const std::string& text : entry.message->prefix()) {
-      if (const auto prefix = parse_prefix(text)) entry.prefixes.push_back(prefix->network());
+      const auto prefix = parse_prefix(text);
+      if (!prefix) continue;
+      entry.prefixes.push_back(prefix->network());
+      site.on_link.insert(prefix->network().to_string());
     }
+    add_own(entry.message->address(), site);
+    add_own(entry.message->snat_address(), site);
     site.interfaces.push_back(std::move(entry));
   }
+  for (const v1::Service& service : document.config.service()) add_own(service.address(), site);
   for (const v1::Pool& pool : document.config.pool()) site.pools.emplace(pool.name(), &pool);
   return site;
 }
@@ -55,8 +70,18 @@ bool Site::has_route(const Address& address) const {
 }
 
 bool is_no_host(const Address& address) {
-  return address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
-         (address.is_v4() && address.to_v4() == asio::ip::address_v4::broadcast());
+  if (address.is_unspecified() || address.is_multicast() || address.is_loopback()) return true;
+  return address.is_v4() && (address.to_v4().to_uint() >> 24 == 0 || address.to_v4().to_uint() >= 0xe0000000u);
+}
+
+bool is_v6_link_local(const Address& address) {
+  return address.is_v6() && address.to_v6().is_link_local();
+}
+
+bool is_reserved_on_link(const Site& site, const Address& address) {
+  const InterfaceEntry* link = site.interface_of(address);
+  return link != nullptr && std::any_of(link->prefixes.begin(), link->prefixes.end(),
+                                        [&](const Prefix& prefix) { return is_reserved_in(address, prefix); });
 }
 
 void validate(Document& document) {

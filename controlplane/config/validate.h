@@ -19,6 +19,9 @@ inline constexpr std::size_t kLocalAddressesMax = 1024;
 inline constexpr std::size_t kPoolsMax = 4096;
 inline constexpr std::size_t kBackendsMax = 16384;
 inline constexpr std::size_t kServicesMax = 4096;
+inline constexpr std::size_t kInterfaceEntriesMax = 64;  // prefixes, addresses or snat addresses of one interface
+inline constexpr std::size_t kMaglevPoolsMax = 1024;
+inline constexpr std::size_t kNatEndpointsMax = 262144;  // backends of services in mode NAT, each service counted
 
 // Defaults of probe: blocks that exist in no network (RFC 2544 benchmarking, a unique local prefix of our own).
 inline constexpr const char* kProbePrefixV4 = "198.18.0.0/15";

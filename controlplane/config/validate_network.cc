@@ -28,7 +28,7 @@ void check_own_addresses(const InterfaceEntry& entry, Report& report, std::map<A
   }
 }
 
-void check_egress(const InterfaceEntry& entry, Report& report) {
+void check_egress(const Site& site, const InterfaceEntry& entry, Report& report) {
   const bool snat = entry.message->egress() == v1::Interface::SNAT;
   if (snat && entry.message->snat_address_size() == 0) {
     report.error(entry.node.location_of("egress"), "egress SNAT has no snat_address",
@@ -38,6 +38,47 @@ void check_egress(const InterfaceEntry& entry, Report& report) {
     report.error(entry.node.location_of("snat_address", 0), "snat_address without egress SNAT",
                  "set egress: SNAT or remove it");
   }
+  std::set<Address> seen;
+  for (int i = 0; i < entry.message->snat_address_size(); ++i) {
+    const auto address = parse_address(entry.message->snat_address(i));
+    if (!address) continue;
+    const Location where = entry.node.location_of("snat_address", i);
+    if (!seen.insert(*address).second) {
+      report.error(where, address->to_string() + " is listed twice", "remove one of the two");
+    }
+    if (is_no_host(*address) || is_reserved_on_link(site, *address)) {
+      report.error(where, address->to_string() + " is no host address", "use another one");
+    }
+  }
+}
+
+void check_prefixes(const InterfaceEntry& entry, Report& report) {
+  std::set<std::string> seen;
+  for (int i = 0; i < entry.message->prefix_size(); ++i) {
+    const auto prefix = parse_prefix(entry.message->prefix(i));
+    if (!prefix) continue;
+    const Location where = entry.node.location_of("prefix", i);
+    if (!seen.insert(prefix->network().to_string()).second) {
+      report.error(where, prefix->to_string() + " is listed twice", "remove one of the two");
+    }
+    if (prefix->length == 0) {
+      report.error(where, prefix->to_string() + " would put everything on this link",
+                   "write the link's network and a route for the rest");
+    } else if (prefix->address.is_multicast() || prefix->address.is_loopback()) {
+      report.error(where, prefix->to_string() + " holds no hosts of a network", "remove it");
+    }
+  }
+}
+
+void check_interface_size(const InterfaceEntry& entry, Report& report) {
+  const auto judge = [&](int count, const char* what) {
+    if (static_cast<std::size_t>(count) <= kInterfaceEntriesMax) return;
+    report.error(entry.node.location(), std::to_string(count) + " entries of " + what,
+                 "use at most " + std::to_string(kInterfaceEntriesMax));
+  };
+  judge(entry.message->prefix_size(), "prefix");
+  judge(entry.message->address_size(), "address");
+  judge(entry.message->snat_address_size(), "snat_address");
 }
 
 void check_prefix_overlaps(const Site& site, std::size_t index, Report& report) {
@@ -79,6 +120,14 @@ void check_next_hop(const Site& site, const Node& node, const v1::NextHop& hop, 
     return;
   }
   const InterfaceEntry* link = site.interface_of(*gateway);
+  if (is_no_host(*gateway) || is_reserved_on_link(site, *gateway)) {
+    report.error(where, gateway->to_string() + " is no host address", "use a router's address");
+    return;
+  }
+  if (site.own_addresses.contains(*gateway)) {
+    report.error(where, gateway->to_string() + " is an address of this box", "a gateway is another router");
+    return;
+  }
   if (link == nullptr) {
     report.error(where, "gateway " + gateway->to_string() + " is in no interface's prefix",
                  "use a router on a link of this box");
@@ -100,6 +149,10 @@ struct LocalCheck {
     if (!on_link) {
       report.error(where, address.to_string() + " is in no prefix of interface " + quoted(entry.interface()),
                    "correct the address or the interface");
+    }
+    if (is_no_host(address) || is_v6_link_local(address) || is_reserved_on_link(site, address)) {
+      report.error(where, address.to_string() + " is no global or private host address", "use another one");
+      return false;
     }
     const auto [other, fresh] = used.emplace(address, "local_address");
     if (!fresh) {
@@ -125,6 +178,9 @@ std::map<Address, std::string> taken_addresses(const v1::Config& config) {
     for (const v1::Backend& backend : pool.backend()) {
       for (const std::string& text : backend.address()) take(text, "backend " + quoted(backend.name()));
     }
+  }
+  for (const v1::Route& route : config.route()) {
+    for (const v1::NextHop& hop : route.next_hop()) take(hop.gateway(), "gateway of route " + route.prefix());
   }
   for (const v1::Service& service : config.service()) {
     for (const std::string& text : service.address()) take(text, "address of service " + quoted(service.name()));
@@ -153,7 +209,9 @@ void check_interfaces(Site& site, Report& report) {
     }
     check_prefix_overlaps(site, i, report);
     check_own_addresses(entry, report, owner);
-    check_egress(entry, report);
+    check_prefixes(entry, report);
+    check_egress(site, entry, report);
+    check_interface_size(entry, report);
   }
   if (site.interfaces.size() > kInterfacesMax) {
     report.error(site.interfaces[kInterfacesMax].node.location(),
@@ -173,22 +231,37 @@ void check_routes(const Site& site, Report& report) {
       report.error(node.location_of("prefix"), "a second route to " + prefix->to_string(),
                    "write one route with several next_hop blocks");
     }
+    if (site.on_link.contains(prefix->network().to_string())) {
+      report.error(node.location_of("prefix"), prefix->to_string() + " is the network of an interface already",
+                   "remove the route");
+    }
     if (static_cast<std::size_t>(route.next_hop_size()) > kNextHopsMax) {
       report.error(node.location(), std::to_string(route.next_hop_size()) + " next hops", "use at most 16");
     }
+    std::set<std::pair<std::string, std::string>> hops;
     for (int k = 0; k < route.next_hop_size(); ++k) {
+      const v1::NextHop& hop = route.next_hop(k);
+      const auto gateway = parse_address(hop.gateway());
+      const InterfaceEntry* link = gateway ? site.interface_of(*gateway) : nullptr;
+      const std::string by = hop.has_interface() || link == nullptr ? hop.interface() : link->message->name();
+      if (!hops.emplace(gateway ? gateway->to_string() : "", by).second) {
+        report.error(node.child("next_hop", k).location(), "this next hop is listed twice", "remove one of the two");
+      }
       check_next_hop(site, node.child("next_hop", k), route.next_hop(k), *prefix, report);
     }
   }
-  if (static_cast<std::size_t>(site.config->route_size()) > kRoutesMax) {
-    report.error(site.root.child("route", static_cast<int>(kRoutesMax)).location(),
-                 std::to_string(site.config->route_size()) + " routes", "use at most " + std::to_string(kRoutesMax));
+  const std::size_t total = static_cast<std::size_t>(site.config->route_size()) + site.on_link.size();
+  if (total > kRoutesMax) {
+    report.error(site.root.location(), std::to_string(total) + " routes, with the interfaces' prefixes",
+                 "use at most " + std::to_string(kRoutesMax));
   }
 }
 
 void check_local_addresses(Site& site, Report& report) {
   LocalCheck check{site, report, taken_addresses(*site.config)};
-  std::uint64_t total = 0;
+  std::uint64_t total = 0;  // snat addresses share the table
+  for (const InterfaceEntry& entry : site.interfaces)
+    total += static_cast<std::uint64_t>(entry.message->snat_address_size());
   for (int i = 0; i < site.config->local_address_size(); ++i) {
     const v1::LocalAddress& entry = site.config->local_address(i);
     const Node node = site.root.child("local_address", i);
@@ -199,13 +272,6 @@ void check_local_addresses(Site& site, Report& report) {
       const auto address = parse_address(entry.address(k));
       if (!address) continue;
       note_family(site, entry, address->is_v4());
-      const InterfaceEntry* link = site.interface_of(*address);
-      for (const Prefix& prefix : link == nullptr ? std::vector<Prefix>{} : link->prefixes) {
-        if (is_reserved_in(*address, prefix)) {
-          report.error(node.location_of("address", k),
-                       address->to_string() + " is no host address in " + prefix.to_string(), "use another one");
-        }
-      }
       check.take(*address, entry, node.location_of("address", k));
       ++total;
     }
@@ -220,7 +286,8 @@ void check_local_addresses(Site& site, Report& report) {
       }
     }
     if (total > kLocalAddressesMax) {
-      report.error(node.location(), "more than " + std::to_string(kLocalAddressesMax) + " local addresses up to here",
+      report.error(node.location(),
+                   "more than " + std::to_string(kLocalAddressesMax) + " local and snat addresses up to here",
                    "use fewer or longer prefixes");
       return;
     }
@@ -238,9 +305,17 @@ void check_probe(const Site& site, Report& report) {
       report.error(node.location_of(field), text + std::string(" is not ") + family_name(v4),
                    "use a prefix of that family");
     }
+    if (prefix->length == 0) {
+      report.error(node.location_of(field), text + " is everything", "use a block that exists nowhere else");
+    }
     if (prefix->size() <= kBackendsMax) {
       report.error(node.location_of(field), text + " is too small: it needs an address for each backend id ever given",
                    v4 ? "use a /17 or shorter" : "use a /96");
+    }
+    for (const Address& own : site.own_addresses) {
+      if (!prefix->contains(own)) continue;
+      report.error(node.location_of(field), text + " holds our own address " + own.to_string(),
+                   "use a block that exists nowhere else");
     }
     for (const InterfaceEntry& entry : site.interfaces) {
       for (const Prefix& other : entry.prefixes) {

@@ -1,4 +1,6 @@
 // Services and the pools behind them.
+#include <algorithm>
+
 #include "controlplane/config/checks.h"
 #include "controlplane/config/validate.h"
 
@@ -62,8 +64,9 @@ class ServiceCheck {
                     endpoint_text(address, service_.port()) + " is already taken by service " + quoted(other->second),
                     "change the address, port or protocol of one of the two");
     }
-    if (is_no_host(address)) {
-      report_.error(where, address.to_string() + " cannot be a service's address", "use a unicast address");
+    if (is_no_host(address) || is_v6_link_local(address)) {
+      report_.error(where, address.to_string() + " cannot be a service's address",
+                    "use a global or private unicast address");
       return;
     }
     const InterfaceEntry* link = site_.interface_of(address);
@@ -152,9 +155,16 @@ class ServiceCheck {
       }
       for (const std::string& text : backend.address()) {
         const auto address = parse_address(text);
-        if (address) check_backend_link(*address, label);
+        if (address && serves_family(address->is_v4())) check_backend_link(*address, label);
       }
     }
+  }
+
+  bool serves_family(bool v4) const {
+    return std::any_of(service_.address().begin(), service_.address().end(), [&](const std::string& text) {
+      const auto address = parse_address(text);
+      return address && address->is_v4() == v4;
+    });
   }
 
   // What the mode asks of the network between this box and the backend.
@@ -214,8 +224,13 @@ void check_backend(const Site& site, const Node& node, const v1::Backend& backen
           "write another backend");
       continue;
     }
-    if (is_no_host(*address)) {
-      report.error(where, address->to_string() + " cannot be a backend's address", "use a unicast address");
+    if (site.own_addresses.contains(*address)) {
+      report.error(where, address->to_string() + " is an address of this box", "a backend is another machine");
+      continue;
+    }
+    if (is_no_host(*address) || is_v6_link_local(*address) || is_reserved_on_link(site, *address)) {
+      report.error(where, address->to_string() + " cannot be a backend's address",
+                   "use a global or private unicast address");
       continue;
     }
     const auto [other, fresh] = endpoints.emplace(std::pair(*address, backend.port()), backend.name());
@@ -266,17 +281,23 @@ void check_health(const Site& site, const Node& pool_node, const v1::Pool& pool,
 }
 
 void check_totals(const Site& site, Report& report) {
-  std::size_t pools = 0, backends = 0, services = 0;
+  std::size_t pools = 0, backends = 0, services = 0, maglev = 0, nat = 0;
   for (const v1::Pool& pool : site.config->pool()) {
     std::size_t with[2] = {0, 0};
     for (const v1::Backend& backend : pool.backend()) {
       for (const bool v4 : {false, true}) with[v4] += has_family(backend, v4) ? 1 : 0;
     }
-    pools += (with[0] > 0) + (with[1] > 0);
+    const std::size_t variants = (with[0] > 0) + (with[1] > 0);
+    pools += variants;
+    maglev += pool.algorithm() == v1::Pool::MAGLEV ? variants : 0;
     backends += with[0] + with[1];
   }
-  for (const v1::Service& service : site.config->service())
+  for (const v1::Service& service : site.config->service()) {
     services += static_cast<std::size_t>(service.address_size());
+    const auto pool = site.pools.find(service.pool());
+    if (service.mode() != v1::Service::NAT || pool == site.pools.end()) continue;
+    for (const v1::Backend& backend : pool->second->backend()) nat += static_cast<std::size_t>(backend.address_size());
+  }
   const auto judge = [&](std::size_t count, std::size_t limit, const std::string& what) {
     if (count <= limit) return;
     report.error(site.root.location(), std::to_string(count) + " " + what + ", counting each family",
@@ -285,6 +306,8 @@ void check_totals(const Site& site, Report& report) {
   judge(pools, kPoolsMax, "pools");
   judge(backends, kBackendsMax, "backends");
   judge(services, kServicesMax, "services");
+  judge(maglev, kMaglevPoolsMax, "pools with algorithm MAGLEV");
+  judge(nat, kNatEndpointsMax, "backends of services in mode NAT, each service counted");
 }
 
 }  // namespace

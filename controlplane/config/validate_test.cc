@@ -99,7 +99,7 @@ TEST(Validate, NetworkMistakes) {
       {"local off link, once", "local_address { prefix: \"10.11.0.0/28\" interface: \"servers\" }",
        "x:2:17: 10.11.0.0 is in no prefix of interface \"servers\"; correct the address or the interface\n"},
       {"too many", "local_address { prefix: \"2001:db8:2::/64\" interface: \"servers\" }",
-       "x:2:1: more than 1024 local addresses up to here; use fewer or longer prefixes\n"},
+       "x:2:1: more than 1024 local and snat addresses up to here; use fewer or longer prefixes\n"},
   });
 }
 
@@ -138,6 +138,47 @@ service { name: "s"
 )"),
             "x:6:3: mode FULL_NAT needs IPv6 local addresses and there are none; add a local_address with an IPv6 "
             "address or prefix\n");
+}
+
+TEST(Validate, RefusesWhatTheDataplaneWouldRefuse) {
+  const auto first_line = [](const std::string& text) {
+    const std::string all = diagnostics_of(std::string(kSite) + text);
+    return all.substr(0, all.find('\n'));
+  };
+  const std::string pool = "pool { name: \"p\" health_check { tcp {} } backend { name: \"b\" address: ";
+  const std::string service =
+      " } }\nservice { name: \"s\" address: \"192.0.2.101\" address: \"2001:db8:1::101\" port: 80 protocol: TCP pool: "
+      "\"p\" }";
+  for (const auto& [address, why] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"240.0.0.1", " cannot be a backend's address; use a global or private unicast address"},
+           {"0.1.2.3", " cannot be a backend's address; use a global or private unicast address"},
+           {"fe80::1", " cannot be a backend's address; use a global or private unicast address"},
+           {"10.10.0.255", " cannot be a backend's address; use a global or private unicast address"},
+           {"192.0.2.100", " is an address of this box; a backend is another machine"}}) {
+    const std::string all = diagnostics_of(kSite + pool + "\"" + address + "\"" + service);
+    EXPECT_NE(all.find(address + std::string(why)), std::string::npos) << all;
+  }
+  EXPECT_NE(diagnostics_of(std::string(kSite) + "interface { name: \"b\" port: \"b\" prefix: \"0.0.0.0/0\" }")
+                .find("x:2:33: 0.0.0.0/0 would put everything on this link; "),
+            std::string::npos);
+  EXPECT_EQ(first_line("interface { name: \"b\" port: \"b\" prefix: \"10.11.0.0/16\" mtu: 9001 }"),
+            "x:2:56: mtu is 9001; use 1280 to 9000 bytes");
+  EXPECT_EQ(first_line("route { prefix: \"10.10.0.0/24\" next_hop { gateway: \"10.10.0.9\" } }"),
+            "x:2:9: 10.10.0.0/24 is the network of an interface already; remove the route");
+  EXPECT_EQ(first_line("route { prefix: \"10.11.0.0/24\" next_hop { gateway: \"10.10.0.11\" } }"),
+            "x:2:43: 10.10.0.11 is an address of this box; a gateway is another router");
+  EXPECT_EQ(first_line("route { prefix: \"10.11.0.0/24\" next_hop { gateway: \"10.10.0.9\" } next_hop { gateway: "
+                       "\"10.10.0.9\" interface: \"servers\" } }"),
+            "x:2:66: this next hop is listed twice; remove one of the two");
+}
+
+TEST(Validate, DsrAsksOnlyForTheFamiliesTheServiceHas) {
+  EXPECT_EQ(
+      diagnostics_of(std::string(kSite) +
+                     "pool { name: \"p\" health_check { tcp {} } backend { name: \"b\" address: \"10.10.0.30\" "
+                     "address: \"2001:db8:2::30\" } }\n"
+                     "service { name: \"s\" address: \"192.0.2.101\" port: 80 protocol: TCP mode: DSR pool: \"p\" }"),
+      "");
 }
 
 TEST(Validate, LegalButLikelyWrongIsAWarning) {
