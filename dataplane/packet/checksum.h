@@ -24,14 +24,14 @@ inline std::uint16_t invert(std::uint16_t s) {
 std::uint16_t pseudo_header_sum(const IpAddress& src, const IpAddress& dst, std::uint8_t protocol,
                                 std::uint32_t l4_length);
 
-// What must be added to a checksum field when some covered 16-bit words change: new - old in ones' complement.
-// Accumulate with difference(); apply with adjust(). A precomputed Delta is how established flows rewrite cheaply.
+// What must be added to a checksum field when some covered 16-bit words (wire order) change: new - old in ones'
+// complement. Accumulate with replace(); apply with adjust(). A precomputed Delta is how established flows rewrite
+// cheaply.
 struct Delta {
   std::uint16_t value = 0;
-  void replace(std::uint16_t old_word, std::uint16_t new_word) {
-    value = add(value, add(invert(old_word), new_word));
-  }                                                                          // wire order
-  void replace(const IpAddress& old_address, const IpAddress& new_address);  // same family, else see nat64 (not done)
+  void replace(std::uint16_t old_word, std::uint16_t new_word) { value = add(value, add(invert(old_word), new_word)); }
+  // Same family, else see nat64 (not done).
+  void replace(const IpAddress& old_address, const IpAddress& new_address);
 };
 // HC' = ~(~HC + delta), RFC 1624 eqn. 3. `field` points at the checksum in the packet.
 void adjust(std::uint8_t* field, Delta delta);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -34,7 +35,7 @@ std::vector<std::uint8_t> random_bytes(Rng& rng, std::size_t length) {
 // As RFC 1071 writes it: one 16-bit word after the other.
 std::uint16_t plain_sum(std::span<const std::uint8_t> bytes) {
   std::uint32_t s = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i) s += i % 2 == 0 ? bytes[i] << 8 : bytes[i];
+  for (std::size_t i = 0; i < bytes.size(); ++i) s += i % 2 == 0 ? bytes[i] * 256u : bytes[i];
   while (s >> 16 != 0) s = (s >> 16) + (s & 0xffff);
   return __builtin_bswap16(static_cast<std::uint16_t>(s));
 }
