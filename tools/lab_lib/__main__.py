@@ -116,10 +116,14 @@ def is_whole(options: SiteOptions | None) -> bool:
     return all(site.processes.pid(host, name) for host, name in site.processes.names()) and site.box.daemon_pid(DAEMONS[0]) is not None
 
 
+# What a site runs; tests and benchmarks are built by tools/test and tools/bench.
+PROGRAMS = (*DAEMONS, "headgate-supervisor", "headgate")
+
+
 def build(preset: str) -> None:
     started = time.monotonic()
     print(f"Building ({preset}); the first time takes minutes ...", flush=True)
-    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
+    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset, "--target", *PROGRAMS]):
         done = run(*command_in_repository(command), check=False, timeout=3600)
         if done.returncode != 0:
             print((done.stdout + done.stderr)[-6000:], file=sys.stderr)
