@@ -63,7 +63,9 @@ Decision Worker::decide(const Packet& p, const Visit& visit) const {
     return {.action = Action::forward, .existing_flow = true, .owner = static_cast<std::uint8_t>(config_.index),
             .bucket = found.flow->bucket, .flow = found.flow, .direction = found.direction};
   }
-  Decision decision = decide_miss(p, visit);
+  Visit with_stale = visit;
+  with_stale.replaced = found.flow;
+  Decision decision = decide_miss(p, with_stale);
   if (decision.flow == nullptr) decision.flow = found.flow;  // stale: to be replaced
   return decision;
 }
@@ -163,8 +165,7 @@ Decision Worker::decide_service(const Packet& p, const snapshot::Service& servic
     const snapshot::Backend* backend = snapshot_->backend_of_slot(persisted);
     const bool denied = std::find(visit.denied.begin(), visit.denied.end(), persisted) != visit.denied.end();
     if (backend != nullptr && backend->usable() && snapshot_->pools[backend->pool].id == pool.id && !denied &&
-        (backend->max_connections == 0 || visit.granted == persisted ||
-         shared_.limits.in_use(persisted) < backend->max_connections)) {
+        (visit.granted == persisted || !at_limit(*backend, visit))) {
       decision.backend = static_cast<std::uint16_t>(backend - snapshot_->backends.data());
       return decision;
     }
@@ -186,6 +187,13 @@ Decision Worker::decide_service(const Packet& p, const snapshot::Service& servic
   return decision;
 }
 
+bool Worker::at_limit(const snapshot::Backend& backend, const Visit& visit) const {
+  if (backend.max_connections == 0) return false;
+  // The flow that makes way for this one gives its token back first.
+  const bool gives_back = visit.replaced != nullptr && visit.replaced->limited && visit.replaced->backend_slot == backend.slot;
+  return shared_.limits.in_use(backend.slot) >= backend.max_connections + (gives_back ? 1 : 0);
+}
+
 // Leaves out backends at their limit, found so by their home worker, or towards which the tuple is taken.
 balance::Choice Worker::choose(const Packet& p, const snapshot::Pool& pool, const Visit& visit) const {
   excluded_.clear();
@@ -194,8 +202,7 @@ balance::Choice Worker::choose(const Packet& p, const snapshot::Pool& pool, cons
     for (const std::uint16_t index : pool.usable) {
       const snapshot::Backend& backend = snapshot_->backends[index];
       const bool denied = any_denied && std::find(visit.denied.begin(), visit.denied.end(), backend.slot) != visit.denied.end();
-      const bool full = backend.max_connections != 0 && shared_.limits.in_use(backend.slot) >= backend.max_connections;
-      if (denied || full) excluded_.add(index);
+      if (denied || at_limit(backend, visit)) excluded_.add(index);
     }
   }
   return balancer_.peek(*snapshot_, pool, {p.info.tuple.src, p.info.tuple.src_port, p.info.tuple.protocol}, load_.view(), excluded_);

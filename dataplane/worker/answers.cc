@@ -100,14 +100,21 @@ Fate Worker::answer_ping(Packet& p) {
   return {Exit::answered, DropReason::count};
 }
 
+// What reject() would do, its rate limit aside.
+Fate Worker::predict_reject(const Packet& p, DropReason why) const {
+  const packet::PacketInfo& info = p.info;
+  if (snapshot_->drop_unmatched) return drop(why);
+  if (info.tuple.protocol != kProtocolTcp) return predict_icmp_error(p, why);
+  const bool silent = (info.tcp_flags & packet::kRst) || info.dst_mac_group || info.later_fragment();
+  return silent ? drop(why) : Fate{Exit::answered, why};
+}
+
 // A closed port, a service that cannot serve, a segment of no flow: RST (RFC 9293 3.10.7.1) or port unreachable, unless the
 // configuration says to be silent.
 Fate Worker::reject(Packet& p, DropReason why) {
   const packet::PacketInfo& info = p.info;
-  const bool tcp = info.tuple.protocol == kProtocolTcp;
-  if (snapshot_->drop_unmatched || (tcp && (info.tcp_flags & packet::kRst))) return drop(why);
-  if (!tcp) return answer_icmp_error(p, IcmpError::port_unreachable, 0, why);
-  if (info.dst_mac_group || info.later_fragment()) return drop(why);
+  if (predict_reject(p, why).exit == Exit::dropped) return drop(why);
+  if (info.tuple.protocol != kProtocolTcp) return answer_icmp_error(p, IcmpError::port_unreachable, 0, why);
   if (!answers_.take(now_)) return drop(DropReason::rate_limited);
   const std::uint8_t* l4 = p.data + info.l4_offset;
   const std::uint32_t sequence = load_be32(l4 + 4), acknowledgment = load_be32(l4 + 8);
@@ -127,23 +134,30 @@ Fate Worker::reject(Packet& p, DropReason why) {
   return {Exit::answered, why};
 }
 
-// RFC 1812 4.3.2.7, RFC 4443 2.4(e): never about an error, a later fragment, a group or broadcast frame.
+// Whom an ICMP error about this packet would come from; unspecified when none may be sent: RFC 1812 4.3.2.7, RFC 4443 2.4(e):
+// never about an error, a later fragment, a group or broadcast frame.
+IpAddress Worker::icmp_error_source(const Packet& p) const {
+  const packet::PacketInfo& info = p.info;
+  if (info.icmp_error || info.later_fragment() || info.dst_mac_group || info.tuple.dst.is_multicast()) return {};
+  // The address the sender tried to reach when we stand for it; else (the servers' side) our own address there.
+  if (p.port == snapshot_->probe_port || snapshot_->own_addresses.find(info.tuple.dst) != nullptr) return info.tuple.dst;
+  if (const snapshot::Interface* interface = snapshot_->interface_at(p.port, info.vlan)) {
+    for (const IpAddress& address : interface->resolve_from) {
+      if (!address.is_unspecified() && address.is_v4() == info.tuple.dst.is_v4()) return address;
+    }
+  }
+  return {};
+}
+
+Fate Worker::predict_icmp_error(const Packet& p, DropReason why) const {
+  return icmp_error_source(p).is_unspecified() ? drop(why) : Fate{Exit::answered, why};
+}
+
 Fate Worker::answer_icmp_error(Packet& p, IcmpError kind, std::uint32_t mtu, DropReason why) {
   const packet::PacketInfo& info = p.info;
-  if (info.icmp_error || info.later_fragment() || info.dst_mac_group || info.tuple.dst.is_multicast()) return drop(why);
+  const IpAddress from = icmp_error_source(p);
+  if (from.is_unspecified()) return drop(why);
   if (!answers_.take(now_)) return drop(DropReason::rate_limited);
-  // From the address the sender tried to reach when it is ours; else (the servers' side) from our own address there.
-  IpAddress from = info.tuple.dst;
-  if (snapshot_->own_addresses.find(from) == nullptr) {
-    from = IpAddress{};
-    if (p.interface == nullptr) p.interface = snapshot_->interface_at(p.port, info.vlan);
-    if (p.interface != nullptr) {
-      for (const IpAddress& address : p.interface->resolve_from) {
-        if (address.is_v4() == info.tuple.dst.is_v4()) from = address;
-      }
-    }
-    if (from.is_unspecified()) return drop(why);
-  }
   std::array<std::uint8_t, packet::kMaxControlFrame> out;
   const std::size_t available = p.mbuf->data_len - info.l3_offset;
   const std::size_t length = packet::write_icmp_error(out.data(), kind, from, info.tuple.src,

@@ -107,10 +107,8 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       out.fate = drop(d.reason);
       break;
     case Action::reject: {
-      const bool silent = snapshot_->drop_unmatched || (p.info.tcp_flags & packet::kRst) || p.info.dst_mac_group ||
-                          p.info.later_fragment();
-      out.fate = silent ? drop(d.reason) : Fate{Exit::answered, d.reason};
-      if (!silent) say("answer", p.info.tuple.protocol == kProtocolTcp ? "RST" : "ICMP port unreachable");
+      out.fate = predict_reject(p, d.reason);
+      if (out.fate.exit == Exit::answered) say("answer", p.info.tuple.protocol == kProtocolTcp ? "RST" : "ICMP port unreachable");
       break;
     }
     case Action::ping:
@@ -122,18 +120,28 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       out.fate = {Exit::exception, DropReason::count};
       break;
     case Action::from_kernel: out.fate = {Exit::forwarded, DropReason::count}; break;
-    case Action::neighbor:
+    case Action::neighbor: {
+      // What the resolver makes of it is not asked: it would learn from it.
+      const PortFacts& port = config_.ports[p.port];
       say("neighbor", "ARP or neighbor discovery, taken in by worker 0");
       out.fate = {Exit::consumed, DropReason::count};
+      if (config_.index != 0) out.fate.exit = Exit::handed_over;
+      if (p.interface == nullptr && config_.index == 0) {
+        out.fate = port.exception != snapshot::kNone ? Fate{Exit::exception, DropReason::count} : drop(DropReason::unknown_vlan);
+      }
+      if (port.physical != snapshot::kNone) out.fate = {Exit::forwarded, DropReason::count};
       break;
+    }
     case Action::hand_over:
       say("hand-over", telemetry::describe(d.handover));
       out.fate = {Exit::handed_over, DropReason::count};
       break;
-    case Action::icmp_error:
+    case Action::icmp_error: {
       say("icmp", "an error about a flow, translated for its other side");
-      out.fate = {Exit::forwarded, DropReason::count};
+      Hop hop;
+      out.fate = predict_send(*d.flow, d.direction, hop);
       break;
+    }
     case Action::forward: {
       const snapshot::Backend* backend = snapshot_->backend_of_slot(d.flow->backend_slot);
       out.backend_slot = d.flow->backend_slot;

@@ -97,20 +97,28 @@ Fate Worker::check_size(const Packet& p, const Flow& flow, Direction direction, 
   return drop(DropReason::too_big);
 }
 
-// What forward() would do, without doing it.
-Fate Worker::predict(const Packet& p, const Flow& flow, Direction direction) const {
-  if (p.info.ttl <= 1 && p.port != snapshot_->probe_port) return {Exit::answered, DropReason::ttl_expired};
+// What becomes of something sent to the flow's side in this direction: send_to(), without sending.
+Fate Worker::predict_send(const Flow& flow, Direction direction, Hop& hop) const {
   if (flow.kind == Kind::probe && direction == Direction::reverse) return {Exit::forwarded, DropReason::count};
   const IpAddress target = direction == Direction::forward ? frame_target(flow) : flow.client;
-  const std::optional<Hop> hop = next_hop(target, flows_.hash(flow.forward_tuple()));
-  if (!hop) return drop(DropReason::no_route);
-  if (check_size(p, flow, direction, snapshot_->interfaces[hop->interface]).exit == Exit::dropped) {
-    return {Exit::answered, DropReason::too_big};
-  }
-  const NeighborRef ref = neighbors_.find(snapshot_->interfaces[hop->interface].id, hop->address);
+  const std::optional<Hop> found = next_hop(target, flows_.hash(flow.forward_tuple()));
+  if (!found) return drop(DropReason::no_route);
+  hop = *found;
+  const NeighborRef ref = neighbors_.find(snapshot_->interfaces[hop.interface].id, hop.address);
   if (ref == neighbor::kNoNeighbor || neighbors_.at(ref).state == NeighborState::incomplete) return {Exit::held, DropReason::count};
   if (neighbors_.at(ref).state == NeighborState::failed) return drop(DropReason::neighbor_failed);
   return {Exit::forwarded, DropReason::count};
+}
+
+// What forward() would do, without doing it.
+Fate Worker::predict(const Packet& p, const Flow& flow, Direction direction) const {
+  if (p.info.ttl <= 1 && p.port != snapshot_->probe_port) return predict_icmp_error(p, DropReason::ttl_expired);
+  Hop hop;
+  const Fate fate = predict_send(flow, direction, hop);
+  if (hop.interface != snapshot::kNone && check_size(p, flow, direction, snapshot_->interfaces[hop.interface]).exit == Exit::dropped) {
+    return p.info.dont_fragment ? predict_icmp_error(p, DropReason::too_big) : drop(DropReason::too_big);
+  }
+  return fate;
 }
 
 Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
@@ -194,6 +202,15 @@ Fate Worker::tunnel(Packet& p, const Flow& flow, NeighborRef ref) {
     }
   }
   if (from.is_unspecified()) return drop(DropReason::no_local_address);
+  // A probe's `local` has the family of the packet inside; across families the tunnel starts at another address of ours.
+  IpAddress source = flow.local;
+  if (source.is_v4() != target.is_v4()) {
+    const auto& ours = snapshot_->interfaces[hop_interface_[ref]].resolve_from;
+    const auto fits = [&](const IpAddress& a) { return !a.is_unspecified() && a.is_v4() == target.is_v4(); };
+    const auto found = std::find_if(ours.begin(), ours.end(), fits);
+    if (found == ours.end()) return drop(DropReason::no_local_address);
+    source = *found;
+  }
   const unsigned length = forward::encapsulation_length(target.is_v4(), flow.gue);
   const unsigned in_front = p.info.l3_offset;
   if (length > in_front) {

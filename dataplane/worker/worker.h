@@ -103,6 +103,7 @@ struct Visit {
   Slot persisted = kNoSlot;
   Slot granted = kNoSlot;
   std::array<Slot, kDenialsMax> denied{kNoSlot, kNoSlot, kNoSlot, kNoSlot};
+  const flow::Flow* replaced = nullptr;  // the stale flow that ends when this one starts
 };
 
 struct Explanation {
@@ -202,6 +203,7 @@ class Worker final : private neighbor::ResolverSink {
   Decision decide_foreign(const Packet& p) const;
   Decision decide_icmp_error(const Packet& p, const Visit& visit) const;
   bool is_neighbor_discovery(const Packet& p) const;
+  bool at_limit(const snapshot::Backend& backend, const Visit& visit) const;
   balance::Choice choose(const Packet& p, const snapshot::Pool& pool, const Visit& visit) const;
   Fate execute(Packet& p, const Decision& decision, const Visit& visit);
   Fate start_service_flow(Packet& p, const Decision& decision, Visit visit);
@@ -224,6 +226,7 @@ class Worker final : private neighbor::ResolverSink {
     std::uint16_t interface = snapshot::kNone;
   };
   std::optional<Hop> next_hop(const IpAddress& target, std::uint64_t hash) const;
+  Fate predict_send(const flow::Flow& flow, flow::Direction direction, Hop& hop) const;
   Fate send_to(Packet& p, neighbor::NeighborRef ref);
   Fate send_to_kernel_socket(Packet& p);
   Fate transmit(Packet& p, std::uint16_t port);
@@ -238,6 +241,9 @@ class Worker final : private neighbor::ResolverSink {
   // answers.cc: what the box itself says
   Fate answer_ping(Packet& p);
   Fate reject(Packet& p, telemetry::DropReason why);
+  Fate predict_reject(const Packet& p, telemetry::DropReason why) const;
+  IpAddress icmp_error_source(const Packet& p) const;
+  Fate predict_icmp_error(const Packet& p, telemetry::DropReason why) const;
   Fate answer_icmp_error(Packet& p, packet::IcmpError kind, std::uint32_t mtu, telemetry::DropReason why);
   bool reflect(Packet& p, std::span<const std::uint8_t> ip_packet);
   void reset_both(flow::Flow& flow);
