@@ -1,7 +1,8 @@
 #include "controlplane/config/validate.h"
 
 #include <algorithm>
-#include <tuple>
+#include <map>
+#include <utility>
 
 #include "controlplane/config/checks.h"
 #include "controlplane/config/durable_file.h"
@@ -95,9 +96,12 @@ void validate(Document& document) {
   check_probe(site, report);
   check_services(site, report);
   check_pools(site, report);
-  std::stable_sort(document.diagnostics.begin(), document.diagnostics.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.location.line, a.location.column) < std::tie(b.location.line, b.location.column);
-  });
+  // Equal places keep their order. (std::stable_sort of libstdc++ 12 does not compile cleanly under clang 19.)
+  std::multimap<std::pair<int, int>, Diagnostic> by_place;
+  for (Diagnostic& d : document.diagnostics)
+    by_place.emplace(std::pair(d.location.line, d.location.column), std::move(d));
+  document.diagnostics.clear();
+  for (auto& [place, diagnostic] : by_place) document.diagnostics.push_back(std::move(diagnostic));
 }
 
 Document load_text(std::string file, const std::string& text) {
