@@ -58,17 +58,25 @@ std::vector<health::Target> probe_targets(const config::v1::Config& config, cons
   std::map<std::string, unsigned> service_port;
   for (const config::v1::Service& service : config.service()) service_port.emplace(service.pool(), service.port());
   const ProbePrefixes prefixes = prefixes_of(config.probe());
+  // The dataplane probes a pool as its first service: with that one's packets, so in that one's family (a tunnel may lead to
+  // backends of the other).
+  std::vector<const ServicePart*> first_service(parts.pools.size(), nullptr);
+  for (const ServicePart& service : parts.services) {
+    if (first_service[service.pool] == nullptr) first_service[service.pool] = &service;
+  }
   std::vector<health::Target> targets;
-  for (const PoolPart& pool : parts.pools) {
+  for (std::size_t i = 0; i < parts.pools.size(); ++i) {
+    const PoolPart& pool = parts.pools[i];
     if (!pool.pool->has_health_check()) continue;
     const config::v1::HealthCheck& check = pool.pool->health_check();
+    const bool v4 = first_service[i] != nullptr ? first_service[i]->address.is_v4() : pool.backends.front().address.is_v4();
     for (const BackendPart& backend : pool.backends) {
       health::Target target = make_target(check);
       const unsigned port = port_of(check, *backend.backend, service_port[pool.pool->name()]);
       target.backend_id = ids.find(Kind::backend, backend.key);
       target.name =
           backend.backend->name() + " (pool " + pool.name + ", " + config::endpoint_text(backend.address, port) + ")";
-      const Prefix& prefix = backend.address.is_v4() ? prefixes.v4 : prefixes.v6;
+      const Prefix& prefix = v4 ? prefixes.v4 : prefixes.v6;
       const Address address = target.via_path ? *prefix.at(target.backend_id) : backend.address;
       target.endpoint = {address, static_cast<std::uint16_t>(port)};
       targets.push_back(std::move(target));

@@ -245,7 +245,9 @@ Fate Worker::fragment(Packet& p, bool owner_known) {
       (p.interface = snapshot_->interface_at(p.port, p.info.vlan)) != nullptr && !p.interface->gateway) {
     return resume(p, Visit{.owner_known = true});
   }
-  const flow::FragmentKey key{p.info.tuple.src, p.info.tuple.dst, p.info.fragment_id, p.info.tuple.protocol};
+  // IPv6 names fragments by (addresses, id) alone: a later one's protocol may be an extension header's (RFC 8200 4.5).
+  const bool v4 = p.info.network == packet::Network::ipv4;
+  const flow::FragmentKey key{p.info.tuple.src, p.info.tuple.dst, p.info.fragment_id, v4 ? p.info.tuple.protocol : std::uint8_t{0}};
   // Those that waited for this one, and those whose wait is over.
   std::array<flow::HeldFragment, flow::kFragmentsHeldPerDatagram> waiting;
   std::size_t count = 0;

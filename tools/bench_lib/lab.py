@@ -49,7 +49,9 @@ def compare(rounds: int, seconds: int) -> dict[str, float]:
             site.up(config(), start_box=False)
             site.servers.spawn(SERVER, "iperf3", "iperf3", "-s", "-p", str(IPERF_PORT))
             site.servers.wait_listening(SERVER, f":{IPERF_PORT} ")
-            site.network.ip("client", "addr", "add", f"{at.servers(CLIENT_ON_WIRE)}/24", "dev", "eth0")
+            # On the wire the server is a neighbor of the client; the route is narrower than the lab's own.
+            site.network.ip("client", "addr", "add", f"{at.servers(CLIENT_ON_WIRE)}/32", "dev", "eth0")
+            site.network.ip("client", "route", "add", f"{at.web(SERVER)}/32", "dev", "eth0", "src", at.servers(CLIENT_ON_WIRE))
             return measure(site, rounds, seconds)
         finally:
             site.down()
