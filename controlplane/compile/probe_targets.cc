@@ -58,8 +58,8 @@ std::vector<health::Target> probe_targets(const config::v1::Config& config, cons
   std::map<std::string, unsigned> service_port;
   for (const config::v1::Service& service : config.service()) service_port.emplace(service.pool(), service.port());
   const ProbePrefixes prefixes = prefixes_of(config.probe());
-  // The dataplane probes a pool as its first service: with that one's packets, so in that one's family (a tunnel may lead to
-  // backends of the other).
+  // The dataplane probes a pool as its first service: with that one's packets, so in that one's family (a tunnel may
+  // lead to backends of the other).
   std::vector<const ServicePart*> first_service(parts.pools.size(), nullptr);
   for (const ServicePart& service : parts.services) {
     if (first_service[service.pool] == nullptr) first_service[service.pool] = &service;
@@ -69,7 +69,8 @@ std::vector<health::Target> probe_targets(const config::v1::Config& config, cons
     const PoolPart& pool = parts.pools[i];
     if (!pool.pool->has_health_check()) continue;
     const config::v1::HealthCheck& check = pool.pool->health_check();
-    const bool v4 = first_service[i] != nullptr ? first_service[i]->address.is_v4() : pool.backends.front().address.is_v4();
+    const bool v4 =
+        first_service[i] != nullptr ? first_service[i]->address.is_v4() : pool.backends.front().address.is_v4();
     for (const BackendPart& backend : pool.backends) {
       health::Target target = make_target(check);
       const unsigned port = port_of(check, *backend.backend, service_port[pool.pool->name()]);

@@ -1,5 +1,6 @@
-// headgate: one-shot commands to look at a running dataplane. The interactive console with configuration, completion and roles
-// is not done: it will be a client of the control plane's management API; this one speaks to the dataplane directly.
+// headgate: one-shot commands to look at a running dataplane. The interactive console with configuration, completion
+// and roles is not done: it will be a client of the control plane's management API; this one speaks to the dataplane
+// directly.
 #include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
 
@@ -8,8 +9,8 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <map>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -38,7 +39,8 @@ class Client {
   explicit Client(const Options& options) : options_(options) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(256 << 20);
-    stub_ = pb::Dataplane::NewStub(grpc::CreateCustomChannel("unix:" + options.socket, grpc::InsecureChannelCredentials(), arguments));
+    stub_ = pb::Dataplane::NewStub(
+        grpc::CreateCustomChannel("unix:" + options.socket, grpc::InsecureChannelCredentials(), arguments));
   }
   pb::Dataplane::Stub& stub() { return *stub_; }
   bool json() const { return options_.json; }
@@ -46,7 +48,8 @@ class Client {
   // 0, or 1 after saying what went wrong.
   int check(const grpc::Status& status) const {
     if (status.ok()) return 0;
-    if (status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_message().find("worker") == std::string::npos) {
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+        status.error_message().find("worker") == std::string::npos) {
       std::fprintf(stderr, "headgate: the dataplane does not answer on %s: is it running?\n", options_.socket.c_str());
     } else {
       std::fprintf(stderr, "headgate: %s\n", status.error_message().c_str());
@@ -80,10 +83,14 @@ int print_json(const google::protobuf::Message& message) {
   return 0;
 }
 
-void print(const Table& table) { std::fputs(table.text(terminal_width()).c_str(), stdout); }
+void print(const Table& table) {
+  std::fputs(table.text(terminal_width()).c_str(), stdout);
+}
 
 std::vector<std::string> traffic(std::vector<std::string> cells, const pb::TrafficCounters& t) {
-  for (const std::uint64_t n : {t.flows_now(), t.flows_total(), t.packets_in(), t.bytes_in(), t.packets_out(), t.bytes_out()}) cells.push_back(count(n));
+  for (const std::uint64_t n :
+       {t.flows_now(), t.flows_total(), t.packets_in(), t.bytes_in(), t.packets_out(), t.bytes_out()})
+    cells.push_back(count(n));
   return cells;
 }
 
@@ -121,21 +128,24 @@ void show_backends(const pb::StatsReply& reply) {
 void show_ports(const pb::StatsReply& reply) {
   Table table({"PORT", "LINK", "DRIVER", "STEERING", ">QUEUES", ">RX PKTS", ">TX PKTS", ">MISSED", ">ERRORS", "MAC"});
   for (const auto& port : reply.port()) {
-    table.row({port.name(), port.link_up() ? "up" : "DOWN", port.driver(), port.steering(), std::to_string(port.queues()), count(port.rx_packets()),
-               count(port.tx_packets()), count(port.rx_missed() + port.rx_no_buffer()), count(port.rx_errors() + port.tx_errors()), port.mac()});
+    table.row({port.name(), port.link_up() ? "up" : "DOWN", port.driver(), port.steering(),
+               std::to_string(port.queues()), count(port.rx_packets()), count(port.tx_packets()),
+               count(port.rx_missed() + port.rx_no_buffer()), count(port.rx_errors() + port.tx_errors()), port.mac()});
   }
   print(table);
 }
 
 void show_workers(const pb::StatsReply& reply) {
-  Table table({">WORKER", ">BUSY", ">PACKETS", ">FLOWS", ">FLOWS MAX", ">SHED", ">HANDED OVER", ">SLEEPS", ">GENERATION"});
+  Table table(
+      {">WORKER", ">BUSY", ">PACKETS", ">FLOWS", ">FLOWS MAX", ">SHED", ">HANDED OVER", ">SLEEPS", ">GENERATION"});
   for (const auto& worker : reply.worker()) {
     std::uint64_t handed = 0;
     for (const auto& handover : worker.handover()) handed += handover.packets();
     char busy[16];
     std::snprintf(busy, sizeof busy, "%.1f%%", worker.busy_share() * 100);
-    table.row({std::to_string(worker.worker()), busy, count(worker.packets()), count(worker.flows_now()), count(worker.flows_max()), count(worker.flows_shed()),
-               count(handed), count(worker.sleeps()), std::to_string(worker.generation())});
+    table.row({std::to_string(worker.worker()), busy, count(worker.packets()), count(worker.flows_now()),
+               count(worker.flows_max()), count(worker.flows_shed()), count(handed), count(worker.sleeps()),
+               std::to_string(worker.generation())});
   }
   print(table);
   for (const auto& gauge : reply.gauge()) {
@@ -173,7 +183,9 @@ int resolve(Client& client, const FlowOptions& options, pb::FlowFilter& filter) 
   filter.set_client(options.client);
   filter.set_client_port(options.client_port);
   filter.set_limit(options.limit);
-  filter.set_protocol(options.protocol == "tcp" ? pb::TCP : options.protocol == "udp" ? pb::UDP : pb::PROTOCOL_UNSPECIFIED);
+  filter.set_protocol(options.protocol == "tcp"   ? pb::TCP
+                      : options.protocol == "udp" ? pb::UDP
+                                                  : pb::PROTOCOL_UNSPECIFIED);
   if (options.service.empty() && options.backend.empty()) return 0;
   pb::StatsReply reply;
   if (const int code = client.stats(reply)) return code;
@@ -204,8 +216,8 @@ int show_flows(Client& client, const FlowOptions& options) {
   if (client.json()) return print_json(reply);
   Table table({"PROTO", "CLIENT", "SERVICE", "BACKEND", "STATE", ">AGE", ">IDLE", ">ENDS IN", "MODE", "LOCAL"});
   for (const auto& flow : reply.flow()) {
-    table.row({flow.protocol(), flow.client(), flow.service(), flow.backend(), flow.state(), duration(flow.age_ms()), duration(flow.idle_ms()),
-               duration(flow.expires_in_ms()), flow.mode(), flow.local()});
+    table.row({flow.protocol(), flow.client(), flow.service(), flow.backend(), flow.state(), duration(flow.age_ms()),
+               duration(flow.idle_ms()), duration(flow.expires_in_ms()), flow.mode(), flow.local()});
   }
   print(table);
   if (reply.more()) std::printf("there are more; narrow the filter or raise --limit\n");
@@ -231,7 +243,8 @@ int show_neighbors(Client& client) {
   if (const int code = client.check(client.stub().Neighbors(&context, {}, &reply))) return code;
   if (client.json()) return print_json(reply);
   Table table({"ADDRESS", "MAC", "INTERFACE", "STATE", ">SINCE"});
-  for (const auto& n : reply.neighbor()) table.row({n.address(), n.mac().empty() ? "-" : n.mac(), n.interface(), n.state(), duration(n.age_ms())});
+  for (const auto& n : reply.neighbor())
+    table.row({n.address(), n.mac().empty() ? "-" : n.mac(), n.interface(), n.state(), duration(n.age_ms())});
   print(table);
   return 0;
 }
@@ -244,9 +257,10 @@ int show_running(Client& client) {
   if (client.json()) return print_json(reply);
   int down = 0;
   for (const auto& backend : reply.backend()) down += backend.health() == pb::DOWN ? 1 : 0;
-  std::printf("version     %s\ngeneration  %llu\ndigest      %s\nworkers     %u\npid         %llu\nbackends    %d, %d down\n", reply.version().c_str(),
-              static_cast<unsigned long long>(reply.generation()), reply.digest().c_str(), reply.workers(),
-              static_cast<unsigned long long>(reply.pid()), reply.backend_size(), down);
+  std::printf(
+      "version     %s\ngeneration  %llu\ndigest      %s\nworkers     %u\npid         %llu\nbackends    %d, %d down\n",
+      reply.version().c_str(), static_cast<unsigned long long>(reply.generation()), reply.digest().c_str(),
+      reply.workers(), static_cast<unsigned long long>(reply.pid()), reply.backend_size(), down);
   return 0;
 }
 
@@ -293,7 +307,8 @@ std::optional<std::pair<std::string, std::uint32_t>> parse_endpoint(const std::s
   }
   std::uint32_t number = 0;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (!port.empty() && (error != std::errc{} || end != port.data() + port.size() || number > 65535)) return std::nullopt;
+  if (!port.empty() && (error != std::errc{} || end != port.data() + port.size() || number > 65535))
+    return std::nullopt;
   return std::pair{address, number};
 }
 
@@ -305,7 +320,8 @@ int explain(Client& client, const pb::ExplainRequest& request) {
   if (client.json()) return print_json(reply);
   std::size_t width = 0;
   for (const auto& step : reply.step()) width = std::max(width, step.stage().size());
-  for (const auto& step : reply.step()) std::printf("%-*s  %s\n", static_cast<int>(width), step.stage().c_str(), step.text().c_str());
+  for (const auto& step : reply.step())
+    std::printf("%-*s  %s\n", static_cast<int>(width), step.stage().c_str(), step.text().c_str());
   return 0;
 }
 
@@ -330,14 +346,17 @@ int capture(Client& client, const pb::CaptureRequest& request, const std::string
     } else if (client.json()) {
       print_json(packet);
     } else {
-      std::printf("%llu.%06llu worker %u port %s %u bytes %s%s%s\n", static_cast<unsigned long long>(packet.time_ns() / 1'000'000'000),
-                  static_cast<unsigned long long>(packet.time_ns() / 1000 % 1'000'000), packet.worker(), packet.port().c_str(), packet.length(),
-                  packet.verdict().c_str(), packet.drop_reason().empty() ? "" : ": ", packet.drop_reason().c_str());
+      std::printf("%llu.%06llu worker %u port %s %u bytes %s%s%s\n",
+                  static_cast<unsigned long long>(packet.time_ns() / 1'000'000'000),
+                  static_cast<unsigned long long>(packet.time_ns() / 1000 % 1'000'000), packet.worker(),
+                  packet.port().c_str(), packet.length(), packet.verdict().c_str(),
+                  packet.drop_reason().empty() ? "" : ": ", packet.drop_reason().c_str());
       std::fflush(stdout);
     }
   }
   const int code = client.check(stream->Finish());
-  std::fprintf(stderr, "%llu packets captured, %llu lost\n", static_cast<unsigned long long>(seen), static_cast<unsigned long long>(packet.lost()));
+  std::fprintf(stderr, "%llu packets captured, %llu lost\n", static_cast<unsigned long long>(seen),
+               static_cast<unsigned long long>(packet.lost()));
   return code;
 }
 
@@ -361,7 +380,9 @@ int run(int argc, char** argv) {
   show->fallthrough();
   std::map<CLI::App*, std::function<int(Client&)>> actions;
   for (const auto& [name, view] : stats_views()) {
-    actions[show->add_subcommand(name, view.second)] = [reader = view.first](Client& client) { return show_stats(client, reader); };
+    actions[show->add_subcommand(name, view.second)] = [reader = view.first](Client& client) {
+      return show_stats(client, reader);
+    };
   }
   CLI::App* flows_command = show->add_subcommand("flows", "flows, by filter");
   flow_options(flows_command);
@@ -377,7 +398,8 @@ int run(int argc, char** argv) {
   bool all = false;
   clear_command->add_flag("--all", all, "without any filter: every flow");
   actions[clear_command] = [&](Client& client) {
-    if (!all && flows.client.empty() && flows.client_port == 0 && flows.protocol.empty() && flows.service.empty() && flows.backend.empty()) {
+    if (!all && flows.client.empty() && flows.client_port == 0 && flows.protocol.empty() && flows.service.empty() &&
+        flows.backend.empty()) {
       std::fprintf(stderr, "headgate: no filter given; add one, or --all to end every flow\n");
       return 1;
     }
@@ -426,7 +448,8 @@ int run(int argc, char** argv) {
   CLI::App* capture_command = app.add_subcommand("capture", "packets as they arrive, with what became of them");
   capture_command->add_option("--host", host, "address or prefix, either end");
   capture_command->add_option("--port", capture_port, "either end")->check(CLI::Range(1, 65535));
-  capture_command->add_option("--verdict", verdict, "forwarded, answered, consumed, exception, handed_over, held, dropped");
+  capture_command->add_option("--verdict", verdict,
+                              "forwarded, answered, consumed, exception, handed_over, held, dropped");
   capture_command->add_option("--drop-reason", drop_reason, "a reason of show drops");
   capture_command->add_option("--count", packets)->check(CLI::Range(1, 100'000))->capture_default_str();
   capture_command->add_option("--seconds", seconds)->check(CLI::Range(1, 600))->capture_default_str();
@@ -459,4 +482,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace headgate::console
 
-int main(int argc, char** argv) { return headgate::console::run(argc, argv); }
+int main(int argc, char** argv) {
+  return headgate::console::run(argc, argv);
+}

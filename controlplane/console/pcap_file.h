@@ -16,7 +16,8 @@ class PcapFile {
   }
   bool good() const { return out_.good(); }
   void frame(std::uint64_t time_ns, std::string_view data, std::uint32_t length) {
-    const std::uint32_t header[4] = {static_cast<std::uint32_t>(time_ns / 1'000'000'000), static_cast<std::uint32_t>(time_ns % 1'000'000'000),
+    const std::uint32_t header[4] = {static_cast<std::uint32_t>(time_ns / 1'000'000'000),
+                                     static_cast<std::uint32_t>(time_ns % 1'000'000'000),
                                      static_cast<std::uint32_t>(data.size()), length};
     write(header, sizeof header);
     out_.write(data.data(), static_cast<std::streamsize>(data.size()));
@@ -24,7 +25,9 @@ class PcapFile {
   void flush() { out_.flush(); }
 
  private:
-  void write(const void* bytes, std::size_t size) { out_.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size)); }
+  void write(const void* bytes, std::size_t size) {
+    out_.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size));
+  }
   std::ofstream out_;
 };
 

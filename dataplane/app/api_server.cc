@@ -19,16 +19,20 @@ namespace pb = dataplane::v1;
 
 namespace {
 
-constexpr int kMessageMax = 64 << 20;         // a snapshot of the largest tables is a few megabytes
+constexpr int kMessageMax = 64 << 20;           // a snapshot of the largest tables is a few megabytes
 constexpr std::uint32_t kFlowsPerTask = 16384;  // table entries looked at between two bursts
 constexpr auto kCapturePoll = std::chrono::milliseconds(10);
 
 grpc::Status to_status(const Error& error) {
   switch (error.code) {
-    case ErrorCode::invalid_argument: return {grpc::StatusCode::INVALID_ARGUMENT, error.message};
-    case ErrorCode::not_found: return {grpc::StatusCode::NOT_FOUND, error.message};
-    case ErrorCode::unavailable: return {grpc::StatusCode::UNAVAILABLE, error.message};
-    default: return {grpc::StatusCode::INTERNAL, error.message};
+    case ErrorCode::invalid_argument:
+      return {grpc::StatusCode::INVALID_ARGUMENT, error.message};
+    case ErrorCode::not_found:
+      return {grpc::StatusCode::NOT_FOUND, error.message};
+    case ErrorCode::unavailable:
+      return {grpc::StatusCode::UNAVAILABLE, error.message};
+    default:
+      return {grpc::StatusCode::INTERNAL, error.message};
   }
 }
 
@@ -36,25 +40,33 @@ Result<telemetry::CaptureFilter> parse_capture(const pb::CaptureRequest& request
   telemetry::CaptureFilter filter;
   if (!request.host().empty()) {
     filter.host = parse_prefix(request.host());
-    if (!filter.host) return fail(ErrorCode::invalid_argument, "host: '" + request.host() + "' is no address or prefix");
+    if (!filter.host)
+      return fail(ErrorCode::invalid_argument, "host: '" + request.host() + "' is no address or prefix");
   }
   if (request.port() > 65535) return fail(ErrorCode::invalid_argument, "port: at most 65535");
   filter.port = static_cast<std::uint16_t>(request.port());
   if (!request.verdict().empty()) {
     for (unsigned i = 0; i < telemetry::kExits; ++i) {
-      if (request.verdict() == telemetry::to_string(static_cast<telemetry::Exit>(i))) filter.exit = static_cast<telemetry::Exit>(i);
+      if (request.verdict() == telemetry::to_string(static_cast<telemetry::Exit>(i)))
+        filter.exit = static_cast<telemetry::Exit>(i);
     }
-    if (!filter.exit) return fail(ErrorCode::invalid_argument, "verdict: '" + request.verdict() + "' is none of forwarded, answered, consumed, exception, handed_over, held, dropped");
+    if (!filter.exit)
+      return fail(ErrorCode::invalid_argument,
+                  "verdict: '" + request.verdict() +
+                      "' is none of forwarded, answered, consumed, exception, handed_over, held, dropped");
   }
   if (!request.drop_reason().empty()) {
     for (unsigned i = 0; i < telemetry::kDropReasons; ++i) {
-      if (request.drop_reason() == telemetry::to_string(static_cast<telemetry::DropReason>(i))) filter.drop_reason = static_cast<telemetry::DropReason>(i);
+      if (request.drop_reason() == telemetry::to_string(static_cast<telemetry::DropReason>(i)))
+        filter.drop_reason = static_cast<telemetry::DropReason>(i);
     }
-    if (!filter.drop_reason) return fail(ErrorCode::invalid_argument, "drop_reason: there is no reason '" + request.drop_reason() + "'");
+    if (!filter.drop_reason)
+      return fail(ErrorCode::invalid_argument, "drop_reason: there is no reason '" + request.drop_reason() + "'");
   }
   if (request.packets_max() > 100'000) return fail(ErrorCode::invalid_argument, "packets_max: at most 100000");
   if (request.seconds_max() > 600) return fail(ErrorCode::invalid_argument, "seconds_max: at most 600");
-  if (request.snap_length() > telemetry::kSnapLengthMax) return fail(ErrorCode::invalid_argument, "snap_length: at most 2048");
+  if (request.snap_length() > telemetry::kSnapLengthMax)
+    return fail(ErrorCode::invalid_argument, "snap_length: at most 2048");
   if (request.snap_length() != 0) filter.snap_length = request.snap_length();
   return filter;
 }
@@ -86,8 +98,10 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status StreamStats(grpc::ServerContext* context, const pb::StatsRequest* request, grpc::ServerWriter<pb::StatsReply>* writer) override {
-    const auto interval = std::chrono::milliseconds(request->interval_ms() == 0 ? 1000 : std::clamp<std::uint32_t>(request->interval_ms(), 100, 60'000));
+  grpc::Status StreamStats(grpc::ServerContext* context, const pb::StatsRequest* request,
+                           grpc::ServerWriter<pb::StatsReply>* writer) override {
+    const auto interval = std::chrono::milliseconds(
+        request->interval_ms() == 0 ? 1000 : std::clamp<std::uint32_t>(request->interval_ms(), 100, 60'000));
     std::vector<std::uint64_t> busy;
     Nanos since = 0;
     while (!context->IsCancelled() && !stopping_) {
@@ -111,7 +125,8 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     });
   }
 
-  grpc::Status ClearFlows(grpc::ServerContext* context, const pb::FlowFilter* request, pb::ClearFlowsReply* reply) override {
+  grpc::Status ClearFlows(grpc::ServerContext* context, const pb::FlowFilter* request,
+                          pb::ClearFlowsReply* reply) override {
     pb::FlowFilter all = *request;
     return each_flow(context, all, [&](worker::Worker& worker, flow::Flow& flow, std::uint32_t) {
       worker.clear_flow(flow);
@@ -120,7 +135,8 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     });
   }
 
-  grpc::Status Capture(grpc::ServerContext* context, const pb::CaptureRequest* request, grpc::ServerWriter<pb::CapturedPacket>* writer) override {
+  grpc::Status Capture(grpc::ServerContext* context, const pb::CaptureRequest* request,
+                       grpc::ServerWriter<pb::CapturedPacket>* writer) override {
     const auto filter = parse_capture(*request);
     if (!filter) return to_status(filter.error());
     const std::unique_lock only(capture_mutex_, std::try_to_lock);
@@ -131,7 +147,8 @@ class ApiServer::Service final : public pb::Dataplane::Service {
       captures.push_back(std::make_unique<telemetry::Capture>(*filter));
       fleet.run(i, [&](worker::Worker& worker) { worker.set_capture(captures[i].get()); });
     }
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(request->seconds_max() == 0 ? 30 : request->seconds_max());
+    const auto until = std::chrono::steady_clock::now() +
+                       std::chrono::seconds(request->seconds_max() == 0 ? 30 : request->seconds_max());
     std::uint32_t left = request->packets_max() == 0 ? 1000 : request->packets_max();
     telemetry::CapturedFrame frame;
     while (left != 0 && !context->IsCancelled() && !stopping_ && std::chrono::steady_clock::now() < until) {
@@ -167,7 +184,8 @@ class ApiServer::Service final : public pb::Dataplane::Service {
         if (neighbor.usable()) n->set_mac(to_string(neighbor.mac));
         n->set_state(neighbor::to_string(neighbor.state));
         n->set_age_ms((worker.now() - neighbor.changed) / kMillisecond);
-        for (const auto& interface : worker.snapshot() != nullptr ? worker.snapshot()->interfaces : std::vector<snapshot::Interface>{}) {
+        for (const auto& interface :
+             worker.snapshot() != nullptr ? worker.snapshot()->interfaces : std::vector<snapshot::Interface>{}) {
           if (interface.id == neighbor.interface) n->set_interface(interface.name);
         }
       });
@@ -181,7 +199,8 @@ class ApiServer::Service final : public pb::Dataplane::Service {
   void wait(grpc::ServerContext& context, std::chrono::milliseconds span) const {
     const auto until = std::chrono::steady_clock::now() + span;
     while (std::chrono::steady_clock::now() < until && !context.IsCancelled() && !stopping_) {
-      std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(50), until - std::chrono::steady_clock::now()));
+      std::this_thread::sleep_for(
+          std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(50), until - std::chrono::steady_clock::now()));
     }
   }
 
@@ -249,7 +268,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(Box& box, const std::string&
   const mode_t mask = umask(0117);
   server->server_ = builder.BuildAndStart();
   umask(mask);
-  if (!server->server_) return fail(ErrorCode::unavailable, "cannot listen on " + socket + ": check that its directory exists and may be written");
+  if (!server->server_)
+    return fail(ErrorCode::unavailable,
+                "cannot listen on " + socket + ": check that its directory exists and may be written");
   return server;
 }
 

@@ -24,7 +24,8 @@ constexpr const char* kVersion = "0.1.0";
 
 }  // namespace
 
-Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, std::string state_dir, std::uint64_t seed)
+Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, std::string state_dir,
+         std::uint64_t seed)
     : ports_(std::move(ports)),
       fleet_(std::move(fleet)),
       pool_(pool),
@@ -36,7 +37,9 @@ Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* 
   for (const BoxPort& port : ports_) port_names_.push_back(port.name);
 }
 
-Box::~Box() { fleet_->stop(); }
+Box::~Box() {
+  fleet_->stop();
+}
 
 std::uint16_t Box::port_index(const std::string& name) const {
   const auto it = std::find(port_names_.begin(), port_names_.end(), name);
@@ -111,7 +114,8 @@ void Box::steer(const Snapshot& snapshot) {
   std::vector<IpAddress> own;
   for (const auto& service : snapshot.services) own.push_back(service.address);
   for (const auto& local : snapshot.local_addresses) own.push_back(local.address);
-  for (const Interface& interface : snapshot.interfaces) own.insert(own.end(), interface.addresses.begin(), interface.addresses.end());
+  for (const Interface& interface : snapshot.interfaces)
+    own.insert(own.end(), interface.addresses.begin(), interface.addresses.end());
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     xdp::Steering* steering = ports_[i].port->steering();
     if (steering == nullptr) continue;
@@ -148,7 +152,9 @@ void Box::configure_probe_device(const pb::Snapshot& message) {
   const port::KernelInterface* kernel = ports_[index].port->kernel_interface();
   const std::string wanted = message.probe().prefix_v4() + " " + message.probe().prefix_v6();
   if (kernel == nullptr || wanted == probe_configured_) return;
-  if (const auto done = set_up_probe_device(ports_[index].port->spec().device, message.probe().prefix_v4(), message.probe().prefix_v6()); !done) {
+  if (const auto done = set_up_probe_device(ports_[index].port->spec().device, message.probe().prefix_v4(),
+                                            message.probe().prefix_v6());
+      !done) {
     spdlog::error("probe device: {}", done.error().message);
     return;
   }
@@ -160,8 +166,9 @@ std::array<std::uint64_t, 6> Box::sum(bool service, Slot slot) const {
   for (unsigned i = 0; i < fleet_->size(); ++i) {
     const telemetry::WorkerCounters& counters = fleet_->at(i).counters();
     const telemetry::Traffic& traffic = (service ? counters.service : counters.backend)[slot];
-    const std::array<std::uint64_t, 6> one{traffic.packets_in.read(),  traffic.bytes_in.read(),      traffic.packets_out.read(),
-                                           traffic.bytes_out.read(), traffic.flows_started.read(), traffic.flows_ended.read()};
+    const std::array<std::uint64_t, 6> one{traffic.packets_in.read(),    traffic.bytes_in.read(),
+                                           traffic.packets_out.read(),   traffic.bytes_out.read(),
+                                           traffic.flows_started.read(), traffic.flows_ended.read()};
     for (std::size_t k = 0; k < one.size(); ++k) total[k] += one[k];
   }
   return total;
@@ -169,10 +176,12 @@ std::array<std::uint64_t, 6> Box::sum(bool service, Slot slot) const {
 
 void Box::set_bases(const Snapshot& snapshot) {
   for (const auto& service : snapshot.services) {
-    if (service_base_[service.slot].id != service.id.value) service_base_[service.slot] = {service.id.value, sum(true, service.slot)};
+    if (service_base_[service.slot].id != service.id.value)
+      service_base_[service.slot] = {service.id.value, sum(true, service.slot)};
   }
   for (const auto& backend : snapshot.backends) {
-    if (backend_base_[backend.slot].id != backend.id.value) backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot)};
+    if (backend_base_[backend.slot].id != backend.id.value)
+      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot)};
   }
 }
 
@@ -202,7 +211,8 @@ void Box::tend() {
   release_slots();
   for (const BoxPort& port : ports_) {
     if (xdp::Steering* steering = port.port->steering()) {
-      if (const auto result = steering->refresh_kernel_addresses(); !result) spdlog::warn("port {}: {}", port.name, result.error().message);
+      if (const auto result = steering->refresh_kernel_addresses(); !result)
+        spdlog::warn("port {}: {}", port.name, result.error().message);
     }
   }
 }
@@ -298,7 +308,8 @@ void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& 
       s->set_name(service.name);
       fill(s->mutable_traffic(), sum(true, service.slot), service_base_[service.slot].traffic);
       std::uint64_t refused = 0;
-      for (unsigned i = 0; i < fleet_->size(); ++i) refused += fleet_->at(i).counters().service_refused[service.slot].read();
+      for (unsigned i = 0; i < fleet_->size(); ++i)
+        refused += fleet_->at(i).counters().service_refused[service.slot].read();
       if (refused != 0) {
         auto* d = s->add_drop();
         d->set_reason("refused");
@@ -355,7 +366,8 @@ void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& 
     fill_worker(w, fleet_->at(i));
     w->set_generation(fleet_->publisher().running_generation(i));
     const std::uint64_t busy = fleet_->at(i).counters().busy_ns.read();
-    if (since != 0) w->set_busy_share(std::min(1.0, static_cast<double>(busy - busy_before[i]) / static_cast<double>(since)));
+    if (since != 0)
+      w->set_busy_share(std::min(1.0, static_cast<double>(busy - busy_before[i]) / static_cast<double>(since)));
     busy_before[i] = busy;
   }
   auto* gauge = reply.add_gauge();

@@ -1,4 +1,5 @@
-// The box as the API sees it: ports, fleet, snapshots, steering of shared interfaces. One per process; control threads only.
+// The box as the API sees it: ports, fleet, snapshots, steering of shared interfaces. One per process; control threads
+// only.
 #pragma once
 
 #include <array>
@@ -22,7 +23,8 @@ struct BoxPort {
 
 class Box {
  public:
-  Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, std::string state_dir, std::uint64_t seed);
+  Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, std::string state_dir,
+      std::uint64_t seed);
   ~Box();
 
   // Checks, steers, publishes, waits until every worker runs it, keeps it on disk. One at a time.

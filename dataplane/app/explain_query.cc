@@ -25,7 +25,8 @@ Result<Question> build_question(const Box& box, const Snapshot& snapshot, const 
   Question question;
   if (!request.port().empty()) {
     question.port = box.port_index(request.port());
-    if (question.port == snapshot::kNone) return fail(ErrorCode::invalid_argument, "port: there is no port '" + request.port() + "'");
+    if (question.port == snapshot::kNone)
+      return fail(ErrorCode::invalid_argument, "port: there is no port '" + request.port() + "'");
   }
   if (!request.frame().empty()) {
     question.frame.assign(request.frame().begin(), request.frame().end());
@@ -33,9 +34,12 @@ Result<Question> build_question(const Box& box, const Snapshot& snapshot, const 
   }
   const auto source = parse_ip(request.source()), destination = parse_ip(request.destination());
   if (!source) return fail(ErrorCode::invalid_argument, "source: '" + request.source() + "' is no address");
-  if (!destination) return fail(ErrorCode::invalid_argument, "destination: '" + request.destination() + "' is no address");
-  if (source->is_v4() != destination->is_v4()) return fail(ErrorCode::invalid_argument, "source and destination are of different families");
-  if (request.source_port() > 65535 || request.destination_port() > 65535) return fail(ErrorCode::invalid_argument, "ports are at most 65535");
+  if (!destination)
+    return fail(ErrorCode::invalid_argument, "destination: '" + request.destination() + "' is no address");
+  if (source->is_v4() != destination->is_v4())
+    return fail(ErrorCode::invalid_argument, "source and destination are of different families");
+  if (request.source_port() > 65535 || request.destination_port() > 65535)
+    return fail(ErrorCode::invalid_argument, "ports are at most 65535");
   std::uint16_t vlan = static_cast<std::uint16_t>(request.vlan());
   if (request.port().empty()) {
     // Where it would come from: the way back to the source.
@@ -51,7 +55,8 @@ Result<Question> build_question(const Box& box, const Snapshot& snapshot, const 
   MacAddress from{{0x02, 0, 0, 0, 0, 0x99}};
   std::uint8_t* at = frame.data();
   const bool v4 = source->is_v4();
-  at += packet::write_ethernet(at, box.ports()[question.port].port->mac(), from, vlan, v4 ? packet::kEtherIpv4 : packet::kEtherIpv6);
+  at += packet::write_ethernet(at, box.ports()[question.port].port->mac(), from, vlan,
+                               v4 ? packet::kEtherIpv4 : packet::kEtherIpv6);
   const auto source_port = static_cast<std::uint16_t>(request.source_port() != 0 ? request.source_port() : 40000);
   const auto destination_port = static_cast<std::uint16_t>(request.destination_port());
   packet::IpFields ip{.src = *source, .dst = *destination};
@@ -60,7 +65,9 @@ Result<Question> build_question(const Box& box, const Snapshot& snapshot, const 
     ip.payload_length = packet::kTcpLength;
     at += packet::write_ip(at, ip);
     const std::uint8_t flags = request.established() ? packet::kAck : packet::kSyn;
-    at += packet::write_tcp(at, {.src_port = source_port, .dst_port = destination_port, .sequence = 1, .flags = flags, .window = 65535}, *source, *destination);
+    at += packet::write_tcp(
+        at, {.src_port = source_port, .dst_port = destination_port, .sequence = 1, .flags = flags, .window = 65535},
+        *source, *destination);
   } else if (request.protocol() == "udp") {
     ip.protocol = kProtocolUdp;
     ip.payload_length = packet::kUdpLength;
@@ -68,7 +75,8 @@ Result<Question> build_question(const Box& box, const Snapshot& snapshot, const 
     store_be16(at, source_port);
     store_be16(at + 2, destination_port);
     store_be16(at + 4, packet::kUdpLength);
-    const std::uint16_t sum = packet::invert(packet::sum({at, packet::kUdpLength}, packet::pseudo_header_sum(*source, *destination, kProtocolUdp, packet::kUdpLength)));
+    const std::uint16_t sum = packet::invert(packet::sum(
+        {at, packet::kUdpLength}, packet::pseudo_header_sum(*source, *destination, kProtocolUdp, packet::kUdpLength)));
     std::memcpy(at + 6, &sum, 2);
     at += packet::kUdpLength;
   } else if (request.protocol() == "icmp") {
@@ -77,7 +85,8 @@ Result<Question> build_question(const Box& box, const Snapshot& snapshot, const 
     at += packet::write_ip(at, ip);
     at[0] = v4 ? 8 : 128;
     store_be16(at + 4, source_port);
-    const std::uint16_t pseudo = v4 ? std::uint16_t{0} : packet::pseudo_header_sum(*source, *destination, kProtocolIcmpv6, packet::kIcmpLength);
+    const std::uint16_t pseudo =
+        v4 ? std::uint16_t{0} : packet::pseudo_header_sum(*source, *destination, kProtocolIcmpv6, packet::kIcmpLength);
     const std::uint16_t sum = packet::invert(packet::sum({at, packet::kIcmpLength}, pseudo));
     std::memcpy(at + 2, &sum, 2);
     at += packet::kIcmpLength;
@@ -102,7 +111,9 @@ Result<pb::ExplainReply> explain(Box& box, const pb::ExplainRequest& request) {
   unsigned at = 0;
   for (unsigned visits = 0; visits < kVisitsMax; ++visits) {
     Slot persisted = kNoSlot;
-    if (!box.fleet().run(at, [&](worker::Worker& worker) { explanation = worker.explain(question->frame, question->port, visit); })) {
+    if (!box.fleet().run(at, [&](worker::Worker& worker) {
+          explanation = worker.explain(question->frame, question->port, visit);
+        })) {
       return fail(ErrorCode::unavailable, "worker " + std::to_string(at) + " does not answer");
     }
     for (const auto& step : explanation.steps) {
@@ -127,7 +138,8 @@ Result<pb::ExplainReply> explain(Box& box, const pb::ExplainRequest& request) {
     visit.owner_known = true;
   }
   reply.set_verdict(telemetry::to_string(explanation.fate.exit));
-  if (explanation.fate.reason != telemetry::DropReason::count) reply.set_drop_reason(telemetry::to_string(explanation.fate.reason));
+  if (explanation.fate.reason != telemetry::DropReason::count)
+    reply.set_drop_reason(telemetry::to_string(explanation.fate.reason));
   reply.set_worker(explanation.decision.owner);
   reply.set_bucket(explanation.decision.bucket);
   reply.set_existing_flow(explanation.decision.existing_flow);

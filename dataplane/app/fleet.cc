@@ -21,7 +21,8 @@ Fleet::Fleet(const FleetOptions& options, std::vector<port::Port*> ports, std::v
     task_mutexes_.push_back(std::make_unique<std::mutex>());
   }
   for (unsigned i = 0; i < options.workers; ++i) {
-    worker::WorkerConfig config{.index = i, .flows = options.flows, .seed = options.seed + 1000 * i, .ports = facts, .pool = pool};
+    worker::WorkerConfig config{
+        .index = i, .flows = options.flows, .seed = options.seed + 1000 * i, .ports = facts, .pool = pool};
     workers_.push_back(std::make_unique<worker::Worker>(
         config, worker::Shared{.steering = steering, .mailboxes = mailboxes_, .limits = limits_, .loads = loads_},
         publisher_.reader(i)));
@@ -30,7 +31,9 @@ Fleet::Fleet(const FleetOptions& options, std::vector<port::Port*> ports, std::v
   }
 }
 
-Fleet::~Fleet() { stop(); }
+Fleet::~Fleet() {
+  stop();
+}
 
 void Fleet::start() {
   unsigned lcore = rte_get_next_lcore(-1u, 1, 0);

@@ -26,8 +26,8 @@ struct FleetOptions {
 class Fleet {
  public:
   // `ports`: all ports of the box by index; `facts` the same for workers. `pool` serves what workers say themselves.
-  Fleet(const FleetOptions& options, std::vector<port::Port*> ports, std::vector<worker::PortFacts> facts, rte_mempool* pool,
-        const worker::Steering& steering);
+  Fleet(const FleetOptions& options, std::vector<port::Port*> ports, std::vector<worker::PortFacts> facts,
+        rte_mempool* pool, const worker::Steering& steering);
   ~Fleet();
 
   void start();  // on EAL's worker lcores, one each
@@ -40,8 +40,8 @@ class Fleet {
   const worker::TscClock& clock() const { return clock_; }
   void wake_all();
 
-  // Runs `task` on worker i's thread between two packets and waits for it. False when the worker does not come round within
-  // two seconds; then the task has not run and will not.
+  // Runs `task` on worker i's thread between two packets and waits for it. False when the worker does not come round
+  // within two seconds; then the task has not run and will not.
   bool run(unsigned i, const std::function<void(worker::Worker&)>& task);
 
  private:

@@ -19,7 +19,8 @@ Result<FlowQuery> parse_flow_query(const pb::FlowFilter& filter, const snapshot:
   FlowQuery query;
   if (!filter.client().empty()) {
     query.client = parse_prefix(filter.client());
-    if (!query.client) return fail(ErrorCode::invalid_argument, "client: '" + filter.client() + "' is no address or prefix");
+    if (!query.client)
+      return fail(ErrorCode::invalid_argument, "client: '" + filter.client() + "' is no address or prefix");
   }
   if (filter.client_port() > 65535) return fail(ErrorCode::invalid_argument, "client_port: at most 65535");
   query.client_port = static_cast<std::uint16_t>(filter.client_port());
@@ -53,10 +54,14 @@ const char* mode_of(const flow::Flow& flow) {
   if (flow.kind == flow::Kind::egress_route) return "egress route";
   const bool probe = flow.kind == flow::Kind::probe;
   switch (flow.mode) {
-    case snapshot::Mode::full_nat: return probe ? "probe full_nat" : "full_nat";
-    case snapshot::Mode::nat: return probe ? "probe nat" : "nat";
-    case snapshot::Mode::dsr: return probe ? "probe dsr" : "dsr";
-    case snapshot::Mode::tunnel: return probe ? "probe tunnel" : "tunnel";
+    case snapshot::Mode::full_nat:
+      return probe ? "probe full_nat" : "full_nat";
+    case snapshot::Mode::nat:
+      return probe ? "probe nat" : "nat";
+    case snapshot::Mode::dsr:
+      return probe ? "probe dsr" : "dsr";
+    case snapshot::Mode::tunnel:
+      return probe ? "probe tunnel" : "tunnel";
   }
   return "?";
 }
@@ -82,8 +87,10 @@ void describe_flow(const worker::Worker& worker, const flow::Flow& flow, pb::Flo
   out->set_idle_ms(idle);
   out->set_expires_in_ms(timeout > idle ? timeout - idle : 0);
   if (worker.snapshot() == nullptr) return;
-  if (const auto* service = worker.snapshot()->service_of_slot(flow.service_slot)) out->set_service_id(service->id.value);
-  if (const auto* backend = worker.snapshot()->backend_of_slot(flow.backend_slot)) out->set_backend_id(backend->id.value);
+  if (const auto* service = worker.snapshot()->service_of_slot(flow.service_slot))
+    out->set_service_id(service->id.value);
+  if (const auto* backend = worker.snapshot()->backend_of_slot(flow.backend_slot))
+    out->set_backend_id(backend->id.value);
 }
 
 }  // namespace headgate::app

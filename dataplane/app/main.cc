@@ -52,18 +52,27 @@ int say(const Error& error) {
 
 int parse_command_line(int argc, char** argv, Options& options) {
   CLI::App app{"Headgate's dataplane: forwards packets with the snapshot that the control plane pushes."};
-  app.add_option("--port", options.ports, "NAME=KIND[:DEVICE][,key=value...], for instance front=af_xdp:eth0,queues=2; several")
+  app.add_option("--port", options.ports,
+                 "NAME=KIND[:DEVICE][,key=value...], for instance front=af_xdp:eth0,queues=2; several")
       ->required()
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--workers", options.workers, "threads that forward")->check(CLI::Range(1, 16))->capture_default_str();
   app.add_option("--cpus", options.cpus, "processors of the workers, in order; default: 0, 1, ...")->delimiter(',');
-  app.add_option("--idle", options.idle, "adaptive: sleep when nothing comes; poll: spin")->check(CLI::IsMember({"adaptive", "poll"}))->capture_default_str();
+  app.add_option("--idle", options.idle, "adaptive: sleep when nothing comes; poll: spin")
+      ->check(CLI::IsMember({"adaptive", "poll"}))
+      ->capture_default_str();
   app.add_option("--socket", options.socket, "Unix socket of the API")->capture_default_str();
   app.add_option("--state-dir", options.state_dir, "where the accepted snapshot is kept")->capture_default_str();
-  app.add_option("--flows", options.flows, "flows per worker; about 160 bytes each")->check(CLI::Range(1024, 100'000'000))->capture_default_str();
-  app.add_option("--buffers", options.buffers, "packet buffers per port")->check(CLI::Range(4096, 1 << 20))->capture_default_str();
-  app.add_option("--memory", options.memory_mb, "MB for packet buffers")->check(CLI::Range(64, 1 << 20))->capture_default_str();
+  app.add_option("--flows", options.flows, "flows per worker; about 160 bytes each")
+      ->check(CLI::Range(1024, 100'000'000))
+      ->capture_default_str();
+  app.add_option("--buffers", options.buffers, "packet buffers per port")
+      ->check(CLI::Range(4096, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--memory", options.memory_mb, "MB for packet buffers")
+      ->check(CLI::Range(64, 1 << 20))
+      ->capture_default_str();
   app.add_flag("--no-huge", options.no_huge, "ordinary memory instead of hugepages (lab, tests)");
   try {
     app.parse(argc, argv);
@@ -77,13 +86,17 @@ int parse_command_line(int argc, char** argv, Options& options) {
 // One dataplane per state directory: the lock dies with its process.
 Result<int> lock_state_dir(const std::string& directory) {
   if (mkdir(directory.c_str(), 0750) != 0 && errno != EEXIST) {
-    return fail(ErrorCode::permission_denied, "cannot make the state directory " + directory + ": " + std::strerror(errno));
+    return fail(ErrorCode::permission_denied,
+                "cannot make the state directory " + directory + ": " + std::strerror(errno));
   }
   const std::string path = directory + "/dataplane.lock";
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return fail(ErrorCode::permission_denied, "cannot write in the state directory " + directory + ": " + std::strerror(errno));
+  if (fd < 0)
+    return fail(ErrorCode::permission_denied,
+                "cannot write in the state directory " + directory + ": " + std::strerror(errno));
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorCode::already_exists, "another dataplane runs with the state directory " + directory + "; stop it, or give this one another --state-dir");
+    return fail(ErrorCode::already_exists, "another dataplane runs with the state directory " + directory +
+                                               "; stop it, or give this one another --state-dir");
   }
   return fd;
 }
@@ -100,7 +113,8 @@ std::string lcore_mapping(const Options& options) {
 }
 
 rte_mempool* make_pool(const std::string& name, unsigned buffers) {
-  // A standard buffer and 128 bytes of headroom hold a 1500-byte frame and every tunnel header; jumbo frames come in chains.
+  // A standard buffer and 128 bytes of headroom hold a 1500-byte frame and every tunnel header; jumbo frames come in
+  // chains.
   return rte_pktmbuf_pool_create(name.c_str(), buffers, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 }
 
@@ -115,15 +129,19 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
   for (const auto& spec : specs) {
     rte_mempool* pool = make_pool("rx-" + spec.name, options.buffers);
     if (pool == nullptr) {
-      return fail(ErrorCode::exhausted, "no memory for " + std::to_string(options.buffers) + " packet buffers of port " + spec.name + "; raise --memory or lower --buffers");
+      return fail(ErrorCode::exhausted, "no memory for " + std::to_string(options.buffers) +
+                                            " packet buffers of port " + spec.name +
+                                            "; raise --memory or lower --buffers");
     }
     rte_mempool* const pools[] = {pool};
     auto port = headgate::port::Port::open(spec, pools, {.workers = options.workers, .buckets = map});
     if (!port) return tl::unexpected(port.error());
-    headgate::worker::PortFacts facts{.mac = (*port)->mac(), .nic_steers = (*port)->rss_state().programmed, .tx_queues = (*port)->queues()};
+    headgate::worker::PortFacts facts{
+        .mac = (*port)->mac(), .nic_steers = (*port)->rss_state().programmed, .tx_queues = (*port)->queues()};
     opened.ports.push_back({.port = std::move(*port), .name = spec.name});
     opened.facts.push_back(facts);
-    spdlog::info("port {}: {} on {}, {} queues, mac {}", spec.name, headgate::port::to_string(spec.kind), spec.device, facts.tx_queues, to_string(facts.mac));
+    spdlog::info("port {}: {} on {}, {} queues, mac {}", spec.name, headgate::port::to_string(spec.kind), spec.device,
+                 facts.tx_queues, to_string(facts.mac));
   }
   // A port that DPDK owns whole and its way to the kernel.
   const std::size_t physical = opened.ports.size();
@@ -131,13 +149,15 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
     if (specs[i].exception.empty()) continue;
     const std::string name = specs[i].name + "-exception";
     rte_mempool* pool = make_pool("rx-" + name, 8192);
-    if (pool == nullptr) return fail(ErrorCode::exhausted, "no memory for the packet buffers of " + name + "; raise --memory");
+    if (pool == nullptr)
+      return fail(ErrorCode::exhausted, "no memory for the packet buffers of " + name + "; raise --memory");
     rte_mempool* const pools[] = {pool};
     auto port = headgate::exception::open_for(*opened.ports[i].port, pools);
     if (!port) return tl::unexpected(port.error());
     const auto index = static_cast<std::uint16_t>(opened.ports.size());
     opened.ports[i].exception = opened.facts[i].exception = index;
-    opened.facts.push_back({.mac = (*port)->mac(), .physical = static_cast<std::uint16_t>(i), .tx_queues = (*port)->queues()});
+    opened.facts.push_back(
+        {.mac = (*port)->mac(), .physical = static_cast<std::uint16_t>(i), .tx_queues = (*port)->queues()});
     opened.ports.push_back({.port = std::move(*port), .name = name, .physical = static_cast<std::uint16_t>(i)});
     spdlog::info("port {}: everything that is not ours goes to the kernel by {}", specs[i].name, specs[i].exception);
   }
@@ -146,7 +166,8 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
 
 int run(const Options& options) {
   std::vector<headgate::port::PortSpec> specs;
-  headgate::port::EalOptions eal{.lcores = lcore_mapping(options), .memory_mb = options.memory_mb, .hugepages = !options.no_huge};
+  headgate::port::EalOptions eal{
+      .lcores = lcore_mapping(options), .memory_mb = options.memory_mb, .hugepages = !options.no_huge};
   for (const std::string& text : options.ports) {
     const auto spec = headgate::port::parse_port_spec(text);
     if (!spec) return say(spec.error());
@@ -166,22 +187,25 @@ int run(const Options& options) {
 
   if (const auto started = headgate::port::init_eal(eal); !started) return say(started.error());
   std::uint64_t seed = 0;
-  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return say({ErrorCode::internal, "no random numbers from the kernel"});
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+    return say({ErrorCode::internal, "no random numbers from the kernel"});
 
   const headgate::BucketMap map = headgate::BucketMap::equal_shares(options.workers);
   const headgate::worker::Steering steering(headgate::kDefaultRssKey, map);
   auto opened = open_ports(specs, options, map);
   if (!opened) return say(opened.error());
   rte_mempool* own_pool = make_pool("own", 16384);
-  if (own_pool == nullptr) return say({ErrorCode::exhausted, "no memory for the workers' own packet buffers; raise --memory"});
+  if (own_pool == nullptr)
+    return say({ErrorCode::exhausted, "no memory for the workers' own packet buffers; raise --memory"});
 
   std::vector<headgate::port::Port*> ports;
   for (const auto& port : opened->ports) ports.push_back(port.port.get());
   auto fleet = std::make_unique<headgate::app::Fleet>(
-      headgate::app::FleetOptions{.workers = options.workers,
-                                  .flows = options.flows,
-                                  .idle = options.idle == "poll" ? headgate::worker::Idle::poll : headgate::worker::Idle::adaptive,
-                                  .seed = seed},
+      headgate::app::FleetOptions{
+          .workers = options.workers,
+          .flows = options.flows,
+          .idle = options.idle == "poll" ? headgate::worker::Idle::poll : headgate::worker::Idle::adaptive,
+          .seed = seed},
       ports, opened->facts, own_pool, steering);
   fleet->start();
   headgate::app::Box box(std::move(opened->ports), std::move(fleet), own_pool, options.state_dir, seed);

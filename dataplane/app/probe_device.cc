@@ -44,9 +44,11 @@ Result<void> complain(const std::string& interface, const char* what) {
 
 }  // namespace
 
-Result<void> set_up_probe_device(const std::string& interface, const std::string& prefix_v4, const std::string& prefix_v6) {
+Result<void> set_up_probe_device(const std::string& interface, const std::string& prefix_v4,
+                                 const std::string& prefix_v6) {
   ifreq request{};
-  if (interface.size() >= sizeof request.ifr_name) return fail(ErrorCode::invalid_argument, interface + ": interface name too long");
+  if (interface.size() >= sizeof request.ifr_name)
+    return fail(ErrorCode::invalid_argument, interface + ": interface name too long");
   std::memcpy(request.ifr_name, interface.data(), interface.size());
   const Socket v4(AF_INET);
   if (ioctl(v4.fd(), SIOCGIFFLAGS, &request) != 0) return complain(interface, "read its flags");
@@ -72,7 +74,8 @@ Result<void> set_up_probe_device(const std::string& interface, const std::string
     std::memcpy(&add.ifr6_addr, host.bytes.data(), 16);
     add.ifr6_prefixlen = prefix->length;
     add.ifr6_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
-    if (ioctl(v6.fd(), SIOCSIFADDR, &add) != 0 && errno != EEXIST) return complain(interface, "give it an IPv6 address");
+    if (ioctl(v6.fd(), SIOCSIFADDR, &add) != 0 && errno != EEXIST)
+      return complain(interface, "give it an IPv6 address");
   }
   return {};
 }

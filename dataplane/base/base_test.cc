@@ -13,7 +13,9 @@
 namespace headgate {
 namespace {
 
-IpAddress ip(std::string_view text) { return parse_ip(text).value(); }
+IpAddress ip(std::string_view text) {
+  return parse_ip(text).value();
+}
 
 // Microsoft, "Verifying the RSS hash calculation": the published vectors, the key of the default's first 40 bytes.
 TEST(Toeplitz, AgreesWithThePublishedVectors) {

@@ -1,5 +1,5 @@
-// Strong identifiers. Every service, pool, backend, interface and local address carries a 32-bit id that is assigned once
-// by the control plane and never reused for something else (design: stable ids). 0 means "none".
+// Strong identifiers. Every service, pool, backend, interface and local address carries a 32-bit id that is assigned
+// once by the control plane and never reused for something else (design: stable ids). 0 means "none".
 #pragma once
 
 #include <compare>

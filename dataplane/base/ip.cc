@@ -59,6 +59,8 @@ std::string to_string(const IpAddress& address) {
   return text;
 }
 
-std::string to_string(const IpPrefix& prefix) { return to_string(prefix.address) + "/" + std::to_string(prefix.length); }
+std::string to_string(const IpPrefix& prefix) {
+  return to_string(prefix.address) + "/" + std::to_string(prefix.length);
+}
 
 }  // namespace headgate

@@ -83,7 +83,8 @@ struct IpPrefix {
   friend bool operator==(const IpPrefix&, const IpPrefix&) = default;
 };
 
-// Text forms of RFC 4291 2.2 / RFC 5952, dotted quad for IPv4. Nothing on malformed input; an IPv4-mapped IPv6 text is refused.
+// Text forms of RFC 4291 2.2 / RFC 5952, dotted quad for IPv4. Nothing on malformed input; an IPv4-mapped IPv6 text is
+// refused.
 std::optional<IpAddress> parse_ip(std::string_view text);
 std::optional<IpPrefix> parse_prefix(std::string_view text);  // "a/len"; a bare address is a host prefix
 std::string to_string(const IpAddress& address);

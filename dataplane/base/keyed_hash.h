@@ -1,5 +1,5 @@
-// Keyed 64-bit hash of a tuple or address for tables that attackers feed: two-lane multiply-fold mixing, about 6 ns cold.
-// Not cryptographic; the key is random per process, so collisions cannot be prepared off line.
+// Keyed 64-bit hash of a tuple or address for tables that attackers feed: two-lane multiply-fold mixing, about 6 ns
+// cold. Not cryptographic; the key is random per process, so collisions cannot be prepared off line.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ class KeyedHash {
       : key_(key ^ 0x2d358dccaa6c78a5ull), key2_(fold_multiply(key ^ 0x8bb84b93962eacc9ull, 0x4b33a62ed433d4a3ull)) {}
 
   std::uint64_t operator()(const Tuple& t) const {
-    const std::uint64_t ports = (static_cast<std::uint64_t>(t.src_port) << 32) |
-                                (static_cast<std::uint64_t>(t.dst_port) << 16) | t.protocol;
+    const std::uint64_t ports =
+        (static_cast<std::uint64_t>(t.src_port) << 32) | (static_cast<std::uint64_t>(t.dst_port) << 16) | t.protocol;
     std::uint64_t h = fold_multiply(t.src.low() ^ key_, t.dst.low() ^ key2_);
     h = fold_multiply(h ^ ports, 0x4d5a2da51de1aa47ull ^ key2_);
     // IPv4-mapped: the high words are zero. The branch is well predicted and saves a third of the work.

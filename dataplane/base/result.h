@@ -6,7 +6,15 @@
 
 namespace headgate {
 
-enum class ErrorCode { invalid_argument, not_found, already_exists, permission_denied, exhausted, unavailable, internal };
+enum class ErrorCode {
+  invalid_argument,
+  not_found,
+  already_exists,
+  permission_denied,
+  exhausted,
+  unavailable,
+  internal
+};
 
 struct Error {
   ErrorCode code = ErrorCode::internal;

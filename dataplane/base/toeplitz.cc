@@ -27,8 +27,8 @@ Toeplitz::Toeplitz(const RssKey& key) {
   }
 }
 
-std::uint32_t Toeplitz::hash(const IpAddress& src, const IpAddress& dst, std::uint16_t src_port,
-                             std::uint16_t dst_port, bool with_ports) const {
+std::uint32_t Toeplitz::hash(const IpAddress& src, const IpAddress& dst, std::uint16_t src_port, std::uint16_t dst_port,
+                             bool with_ports) const {
   const std::size_t length = src.is_v4() ? 4 : 16;
   std::uint32_t h = 0;
   for (std::size_t i = 0; i < length; ++i) h ^= table_[i][src.bytes[16 - length + i]];

@@ -1,5 +1,5 @@
-// Toeplitz hash as NICs compute it for RSS (Microsoft RSS specification), by table, and the algebra that lets us choose a
-// local port so that a reply's bucket equals its request's. The hash is linear over XOR: H(a ^ b) = H(a) ^ H(b).
+// Toeplitz hash as NICs compute it for RSS (Microsoft RSS specification), by table, and the algebra that lets us choose
+// a local port so that a reply's bucket equals its request's. The hash is linear over XOR: H(a ^ b) = H(a) ^ H(b).
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 namespace headgate {
 
-inline constexpr unsigned kBuckets = 128;  // equal on both boxes (design section 3)
+inline constexpr unsigned kBuckets = 128;        // equal on both boxes (design section 3)
 inline constexpr std::size_t kRssKeyBytes = 52;  // longest key a supported NIC wants (i40e); others take the first 40
 
 using RssKey = std::array<std::uint8_t, kRssKeyBytes>;
@@ -33,7 +33,8 @@ class Toeplitz {
     return bucket(Tuple{address, address.is_v4() ? IpAddress::from_v4(0) : IpAddress{}, port, 0, 0});
   }
 
-  // Contribution of the destination port alone: hash(t with dst_port p) = hash(t with dst_port 0) ^ dst_port_part(p, v4).
+  // Contribution of the destination port alone: hash(t with dst_port p) = hash(t with dst_port 0) ^ dst_port_part(p,
+  // v4).
   std::uint32_t dst_port_part(std::uint16_t port, bool v4) const;
 
  private:

@@ -5,11 +5,16 @@ namespace {
 
 std::string protocol_name(std::uint8_t protocol) {
   switch (protocol) {
-    case kProtocolTcp: return "tcp";
-    case kProtocolUdp: return "udp";
-    case kProtocolIcmp: return "icmp";
-    case kProtocolIcmpv6: return "icmpv6";
-    default: return "protocol-" + std::to_string(protocol);
+    case kProtocolTcp:
+      return "tcp";
+    case kProtocolUdp:
+      return "udp";
+    case kProtocolIcmp:
+      return "icmp";
+    case kProtocolIcmpv6:
+      return "icmpv6";
+    default:
+      return "protocol-" + std::to_string(protocol);
   }
 }
 

@@ -1,5 +1,5 @@
-// One flow: both directions of a client's exchange with a backend, in two cache lines. Self-contained: a flow whose backend
-// or service left the configuration (policy `keep`) still forwards.
+// One flow: both directions of a client's exchange with a backend, in two cache lines. Self-contained: a flow whose
+// backend or service left the configuration (policy `keep`) still forwards.
 //
 // Layout: line 0 is what a lookup compares, line 1 what forwarding needs.
 #pragma once
@@ -20,10 +20,10 @@ enum class Direction : std::uint8_t { forward, reverse };
 // Life of a flow. TCP per RFC 5382 and 7857; UDP per RFC 4787; each maps to one timeout of snapshot::Timeouts.
 enum class State : std::uint8_t {
   free,
-  tcp_syn,          // SYN seen, nothing from the backend yet (or one-directional modes: no ACK yet): half-open
+  tcp_syn,  // SYN seen, nothing from the backend yet (or one-directional modes: no ACK yet): half-open
   tcp_established,
-  tcp_transitory,   // one FIN seen, or established as seen from one side only
-  tcp_closed,       // both FINs or a RST: kept shortly for crossing segments; a new SYN rebinds at once
+  tcp_transitory,  // one FIN seen, or established as seen from one side only
+  tcp_closed,      // both FINs or a RST: kept shortly for crossing segments; a new SYN rebinds at once
   udp_unreplied,
   udp,
   icmp,
@@ -34,11 +34,11 @@ enum class Kind : std::uint8_t { service, probe, egress_snat, egress_route };
 
 struct Flow {
   // Line 0: forward tuple is (client, service), reverse tuple as it arrives is (backend, local).
-  IpAddress client;    // egress: the server
-  IpAddress service;   // egress: the remote host
-  IpAddress local;     // source towards the backend: a local address, or the client again (nat, dsr, tunnel)
-  IpAddress backend;   // destination towards the backend; dsr and tunnel: where the frame goes, packet keeps `service`.
-                       // Probes in these modes: the real service address; the frame goes to the backend of backend_slot
+  IpAddress client;   // egress: the server
+  IpAddress service;  // egress: the remote host
+  IpAddress local;    // source towards the backend: a local address, or the client again (nat, dsr, tunnel)
+  IpAddress backend;  // destination towards the backend; dsr and tunnel: where the frame goes, packet keeps `service`.
+                      // Probes in these modes: the real service address; the frame goes to the backend of backend_slot
   // Line 1
   std::uint16_t client_port, service_port, local_port, backend_port;
   std::uint8_t protocol;
@@ -49,10 +49,10 @@ struct Flow {
   // limited: holds a token of its backend's connection limit. gue: tunnel mode keeps the GUE port in local_port.
   std::uint8_t fin_seen : 2, limited : 1, reset_on_expiry : 1, gue : 1, reverse_indexed : 1, replied : 1, unused : 1;
   std::uint8_t bucket;
-  std::uint32_t last_seen_ms;   // worker's clock, wraps after 49 days; compared by difference
+  std::uint32_t last_seen_ms;  // worker's clock, wraps after 49 days; compared by difference
   std::uint32_t created_ms;
-  std::uint32_t hop_epoch;      // of the two cached next hops below
-  std::uint32_t to_backend;     // neighbor refs
+  std::uint32_t hop_epoch;   // of the two cached next hops below
+  std::uint32_t to_backend;  // neighbor refs
   std::uint32_t to_client;
   std::uint32_t seq_to_backend;  // next sequence numbers, for RST on expiry
   std::uint32_t seq_to_client;
@@ -62,7 +62,8 @@ struct Flow {
   Tuple forward_tuple() const { return {client, service, client_port, service_port, protocol}; }
   // As the backend's packets arrive.
   Tuple reverse_tuple() const { return {backend, local, backend_port, local_port, protocol}; }
-  // The packet goes to the backend under the service address (dsr, tunnel); `local` is then the outer source of a tunnel.
+  // The packet goes to the backend under the service address (dsr, tunnel); `local` is then the outer source of a
+  // tunnel.
   bool keeps_destination() const {
     return kind == Kind::service && (mode == snapshot::Mode::dsr || mode == snapshot::Mode::tunnel);
   }

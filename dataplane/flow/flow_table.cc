@@ -8,20 +8,30 @@
 namespace headgate::flow {
 namespace {
 
-constexpr std::uint32_t direction_bit(Direction direction) { return static_cast<std::uint32_t>(direction); }
+constexpr std::uint32_t direction_bit(Direction direction) {
+  return static_cast<std::uint32_t>(direction);
+}
 
 }  // namespace
 
 const char* to_string(State state) {
   switch (state) {
-    case State::free: return "free";
-    case State::tcp_syn: return "syn";
-    case State::tcp_established: return "established";
-    case State::tcp_transitory: return "closing";
-    case State::tcp_closed: return "closed";
-    case State::udp_unreplied: return "unreplied";
-    case State::udp: return "replied";
-    case State::icmp: return "icmp";
+    case State::free:
+      return "free";
+    case State::tcp_syn:
+      return "syn";
+    case State::tcp_established:
+      return "established";
+    case State::tcp_transitory:
+      return "closing";
+    case State::tcp_closed:
+      return "closed";
+    case State::udp_unreplied:
+      return "unreplied";
+    case State::udp:
+      return "replied";
+    case State::icmp:
+      return "icmp";
   }
   return "?";
 }
@@ -186,7 +196,8 @@ void FlowTable::set_state(Flow& flow, State state, std::uint32_t now_ms) {
 
 void FlowTable::set_timeouts(const snapshot::Timeouts& t) {
   const auto set = [this](State state, Nanos timeout) {
-    timeout_ms_[static_cast<unsigned>(state)] = static_cast<std::uint32_t>(std::min<Nanos>(timeout / kMillisecond, 0x3fffffff));
+    timeout_ms_[static_cast<unsigned>(state)] =
+        static_cast<std::uint32_t>(std::min<Nanos>(timeout / kMillisecond, 0x3fffffff));
   };
   set(State::free, 0);
   set(State::tcp_syn, t.tcp_syn);
@@ -244,11 +255,14 @@ std::uint32_t FlowTable::ms_until_expiry(std::uint32_t now_ms) const {
 
 int FlowTable::shed_class(State state) {
   switch (state) {
-    case State::tcp_syn: return 0;
+    case State::tcp_syn:
+      return 0;
     case State::udp_unreplied:
     case State::udp:
-    case State::icmp: return 1;
-    default: return -1;
+    case State::icmp:
+      return 1;
+    default:
+      return -1;
   }
 }
 
@@ -283,8 +297,8 @@ void FlowTable::shed_unlink(Flow& flow) {
 
 Flow* FlowTable::shed_candidate() {
   if (shed_head_[0] != kNil) return &flows_[shed_head_[0]];
-  // UDP entries move only here: the front is old by creation, so take the one of the first few that was idle longest, and
-  // send the others to the back.
+  // UDP entries move only here: the front is old by creation, so take the one of the first few that was idle longest,
+  // and send the others to the back.
   Flow* oldest = nullptr;
   for (unsigned i = 0; i < kShedTries && shed_head_[1] != kNil; ++i) {
     Flow& flow = flows_[shed_head_[1]];

@@ -1,10 +1,10 @@
 // The flow table of one worker: flows in a slab, found by forward or reverse tuple through cache-line buckets of tags.
 //
 // Thread rule: one worker owns it; nothing here is shared. No allocation after construction.
-// Invariants: a live flow has a forward index entry, a reverse one when reverse_indexed, is linked into the timer wheel, and,
-// when it may be shed (half-open TCP, UDP, ICMP), into the list of its class. Expiry is lazy: packets only write last_seen;
-// the wheel looks at a flow when its old deadline comes and moves it on. A flow past its deadline is never found (find() says
-// `expired` by the caller's check of is_expired()).
+// Invariants: a live flow has a forward index entry, a reverse one when reverse_indexed, is linked into the timer
+// wheel, and, when it may be shed (half-open TCP, UDP, ICMP), into the list of its class. Expiry is lazy: packets only
+// write last_seen; the wheel looks at a flow when its old deadline comes and moves it on. A flow past its deadline is
+// never found (find() says `expired` by the caller's check of is_expired()).
 #pragma once
 
 #include <array>
@@ -38,8 +38,8 @@ class FlowTable {
 
   // A new flow with only its `state` set; null when the slab is full (shed() first). Fill it, then index() it.
   Flow* allocate();
-  // Enters forward and, when reverse_indexed, reverse tuple; starts the timer. False, and nothing entered, when either tuple is
-  // taken already or the buckets around are full; the flow is then to be given back by discard().
+  // Enters forward and, when reverse_indexed, reverse tuple; starts the timer. False, and nothing entered, when either
+  // tuple is taken already or the buckets around are full; the flow is then to be given back by discard().
   bool index(Flow& flow, std::uint32_t now_ms);
   void discard(Flow& flow);
   void erase(Flow& flow);
@@ -50,17 +50,19 @@ class FlowTable {
   void set_timeouts(const snapshot::Timeouts& timeouts);
   std::uint32_t timeout_ms(State state) const { return timeout_ms_[static_cast<unsigned>(state)]; }
   bool is_expired(const Flow& flow, std::uint32_t now_ms) const {
-    return now_ms - flow.last_seen_ms >= timeout_ms(flow.state) && static_cast<std::int32_t>(now_ms - flow.last_seen_ms) > 0;
+    return now_ms - flow.last_seen_ms >= timeout_ms(flow.state) &&
+           static_cast<std::int32_t>(now_ms - flow.last_seen_ms) > 0;
   }
 
-  // Calls on_expired(flow) for flows whose time is over, at most `budget` entries looked at; on_expired must erase() it.
+  // Calls on_expired(flow) for flows whose time is over, at most `budget` entries looked at; on_expired must erase()
+  // it.
   template <class F>
   void expire(std::uint32_t now_ms, unsigned budget, F&& on_expired);
   // Milliseconds from now until expire() has something to look at, at most kWheelSlots ticks; 0 = now.
   std::uint32_t ms_until_expiry(std::uint32_t now_ms) const;
 
-  // The cheapest flow to give up: oldest half-open TCP, then oldest idle among UDP and ICMP (of the first kShedTries, the one
-  // idle longest); null when only established flows are left.
+  // The cheapest flow to give up: oldest half-open TCP, then oldest idle among UDP and ICMP (of the first kShedTries,
+  // the one idle longest); null when only established flows are left.
   Flow* shed_candidate();
 
   std::uint32_t size() const { return used_; }
@@ -129,7 +131,8 @@ void FlowTable::expire(std::uint32_t now_ms, unsigned budget, F&& on_expired) {
     wheel_started_ = true;
   }
   const std::uint32_t now_tick = now_ms / kTickMs;
-  // Ticks wrap with the clock: 2^32 ms is not a multiple of the wheel, so a wrap only makes flows be looked at early or once more.
+  // Ticks wrap with the clock: 2^32 ms is not a multiple of the wheel, so a wrap only makes flows be looked at early or
+  // once more.
   if (now_tick < wheel_tick_) wheel_tick_ = now_tick;
   if (now_tick - wheel_tick_ > kWheelSlots) wheel_tick_ = now_tick - kWheelSlots;
   while (wheel_tick_ < now_tick) {

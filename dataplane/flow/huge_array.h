@@ -19,7 +19,8 @@ class HugeArray {
 
  public:
   explicit HugeArray(std::size_t size) : size_(size), bytes_((size * sizeof(T) + kHuge - 1) / kHuge * kHuge) {
-    void* memory = mmap(nullptr, bytes_ + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory =
+        mmap(nullptr, bytes_ + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     HEADGATE_CHECK(memory != MAP_FAILED);
     base_ = memory;
     const auto address = reinterpret_cast<std::uintptr_t>(memory);

@@ -27,8 +27,8 @@ std::uint8_t* encapsulate(std::uint8_t* inner, std::uint16_t inner_length, bool 
   }
   const bool dont_fragment = !inner_v4 || (inner[6] & 0x40) != 0;
   const auto tos = static_cast<std::uint8_t>(inner_v4 ? inner[1] : ((inner[0] & 0x0f) << 4) | (inner[1] >> 4));
-  // With DF clear a router may cut the outer packet: packets in flight between the same two hosts need different identifiers
-  // (RFC 6864 4.3). The inner one differs from packet to packet, the port from flow to flow.
+  // With DF clear a router may cut the outer packet: packets in flight between the same two hosts need different
+  // identifiers (RFC 6864 4.3). The inner one differs from packet to packet, the port from flow to flow.
   const auto id = static_cast<std::uint16_t>(outer.source_port ^ (inner_v4 ? load_be16(inner + 4) : 0));
   at -= outer_v4 ? packet::kIpv4Length : packet::kIpv6Length;
   packet::write_ip(at, {.src = outer.src,

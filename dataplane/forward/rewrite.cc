@@ -28,7 +28,9 @@ class Difference {
       sum_ += (o & 0xffff) + (o >> 16) + (n & 0xffff) + (n >> 16);
     }
   }
-  void word(std::uint16_t old_word, std::uint16_t new_word) { sum_ += static_cast<std::uint16_t>(~old_word) + std::uint32_t{new_word}; }
+  void word(std::uint16_t old_word, std::uint16_t new_word) {
+    sum_ += static_cast<std::uint16_t>(~old_word) + std::uint32_t{new_word};
+  }
   packet::Delta delta() const {
     std::uint64_t s = sum_;
     s = (s & 0xffff) + (s >> 16);
@@ -54,14 +56,19 @@ void replace_port(std::uint8_t* field, std::uint16_t port, Difference& differenc
   std::memcpy(field, &wanted, 2);
 }
 
-// The L4 checksum field of protocols that cover addresses or ports; null where there is none or it is not in the packet.
+// The L4 checksum field of protocols that cover addresses or ports; null where there is none or it is not in the
+// packet.
 std::uint8_t* checksum_field(std::uint8_t* l4, std::uint8_t protocol, std::size_t available) {
   switch (protocol) {
-    case kProtocolTcp: return available >= 18 ? l4 + 16 : nullptr;
-    case kProtocolUdp: return available >= 8 ? l4 + 6 : nullptr;
+    case kProtocolTcp:
+      return available >= 18 ? l4 + 16 : nullptr;
+    case kProtocolUdp:
+      return available >= 8 ? l4 + 6 : nullptr;
     case kProtocolIcmp:
-    case kProtocolIcmpv6: return available >= 4 ? l4 + 2 : nullptr;
-    default: return nullptr;
+    case kProtocolIcmpv6:
+      return available >= 4 ? l4 + 2 : nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -88,7 +95,8 @@ void decrement_ttl(std::uint8_t* frame, const packet::PacketInfo& info) {
   packet::adjust(l3 + 10, difference.delta());
 }
 
-void rewrite(std::uint8_t* frame, const packet::PacketInfo& info, const Endpoint& src, const Endpoint& dst, unsigned hops) {
+void rewrite(std::uint8_t* frame, const packet::PacketInfo& info, const Endpoint& src, const Endpoint& dst,
+             unsigned hops) {
   const bool v4 = info.network == packet::Network::ipv4;
   std::uint8_t* l3 = frame + info.l3_offset;
   std::uint8_t* l4 = frame + info.l4_offset;

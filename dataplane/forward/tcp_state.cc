@@ -10,7 +10,8 @@ using packet::kRst;
 using packet::kSyn;
 
 bool must_rebind(const flow::Flow& flow, Direction direction, std::uint8_t tcp_flags) {
-  // Transitory too: in one-way modes the backend's FIN is never seen, and a client that starts anew must not wait for it.
+  // Transitory too: in one-way modes the backend's FIN is never seen, and a client that starts anew must not wait for
+  // it.
   const bool closing = flow.state == State::tcp_closed || flow.state == State::tcp_transitory;
   return closing && direction == Direction::forward && (tcp_flags & (kSyn | kAck | kRst)) == kSyn;
 }
@@ -37,7 +38,8 @@ void track_tcp(flow::FlowTable& table, flow::Flow& flow, Direction direction, st
     table.set_state(flow, State::tcp_transitory, now_ms);
   } else if (flow.state == State::tcp_syn) {
     // Established by the client's ACK after the backend answered; a spoofed SYN never gets here.
-    if (forward && (tcp_flags & kSyn) == 0 && (flow.replied || one_way)) table.set_state(flow, State::tcp_established, now_ms);
+    if (forward && (tcp_flags & kSyn) == 0 && (flow.replied || one_way))
+      table.set_state(flow, State::tcp_established, now_ms);
   } else if (flow.state == State::tcp_closed && (tcp_flags & kSyn) == 0) {
     // Closed by a RST that one side evidently did not accept (RFC 7857 section 2.2): keep the flow, on the short timer.
     table.set_state(flow, State::tcp_transitory, now_ms);

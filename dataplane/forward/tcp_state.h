@@ -6,8 +6,8 @@
 
 namespace headgate::forward {
 
-// True when a SYN from the client must not continue this flow: it is closed or closing, and the client starts a new connection
-// from the same port. The caller erases the flow and admits the SYN anew, at once (no TIME_WAIT stall).
+// True when a SYN from the client must not continue this flow: it is closed or closing, and the client starts a new
+// connection from the same port. The caller erases the flow and admits the SYN anew, at once (no TIME_WAIT stall).
 bool must_rebind(const flow::Flow& flow, flow::Direction direction, std::uint8_t tcp_flags);
 
 // Applies the segment. `sequence_after`: its sequence number plus what it occupies.

@@ -47,7 +47,8 @@ inline constexpr std::size_t kSteeredPorts = 64;
 inline constexpr unsigned kBatchClasses = 8;  // 0, 1, 2-3, 4-7, 8-15, 16-31, 32-63, 64 and more
 
 struct WorkerCounters {
-  WorkerCounters(std::size_t services, std::size_t backends) : service(services), backend(backends), service_refused(services) {}
+  WorkerCounters(std::size_t services, std::size_t backends)
+      : service(services), backend(backends), service_refused(services) {}
 
   std::array<Counter, kDropReasons> drops;
   std::array<Counter, kExits> exits;

@@ -16,9 +16,17 @@ constexpr std::array kHandoverTexts{HEADGATE_HANDOVERS(X)};
 
 }  // namespace
 
-const char* to_string(Exit exit) { return kExitNames.at(static_cast<unsigned>(exit)); }
-const char* describe(Exit exit) { return kExitTexts.at(static_cast<unsigned>(exit)); }
-const char* to_string(Handover reason) { return kHandoverNames.at(static_cast<unsigned>(reason)); }
-const char* describe(Handover reason) { return kHandoverTexts.at(static_cast<unsigned>(reason)); }
+const char* to_string(Exit exit) {
+  return kExitNames.at(static_cast<unsigned>(exit));
+}
+const char* describe(Exit exit) {
+  return kExitTexts.at(static_cast<unsigned>(exit));
+}
+const char* to_string(Handover reason) {
+  return kHandoverNames.at(static_cast<unsigned>(reason));
+}
+const char* describe(Handover reason) {
+  return kHandoverTexts.at(static_cast<unsigned>(reason));
+}
 
 }  // namespace headgate::telemetry

@@ -7,13 +7,13 @@
 
 namespace headgate::telemetry {
 
-#define HEADGATE_EXITS(X)                                             \
-  X(forwarded, "sent on towards a backend, a client or a next hop")   \
-  X(answered, "answered by the box itself: ping, RST, ICMP error")    \
-  X(consumed, "ARP, neighbor discovery: taken in")                    \
-  X(exception, "handed to the kernel")                                \
-  X(handed_over, "given to the worker that owns it")                  \
-  X(held, "waits for a hardware address or its first fragment")       \
+#define HEADGATE_EXITS(X)                                           \
+  X(forwarded, "sent on towards a backend, a client or a next hop") \
+  X(answered, "answered by the box itself: ping, RST, ICMP error")  \
+  X(consumed, "ARP, neighbor discovery: taken in")                  \
+  X(exception, "handed to the kernel")                              \
+  X(handed_over, "given to the worker that owns it")                \
+  X(held, "waits for a hardware address or its first fragment")     \
   X(dropped, "dropped, see the drop reasons")
 
 enum class Exit : std::uint8_t {
@@ -25,14 +25,14 @@ enum class Exit : std::uint8_t {
 inline constexpr unsigned kExits = static_cast<unsigned>(Exit::count);
 
 // Why a packet was handed to another worker.
-#define HEADGATE_HANDOVERS(X)                                              \
-  X(steering, "the port put it on another queue than its owner's")         \
-  X(fragment, "fragments are matched by the owner of (addresses, id)")     \
-  X(icmp_error, "belongs to the owner of the flow it quotes")              \
-  X(persistence, "persistence is decided by the owner of the client prefix") \
+#define HEADGATE_HANDOVERS(X)                                                     \
+  X(steering, "the port put it on another queue than its owner's")                \
+  X(fragment, "fragments are matched by the owner of (addresses, id)")            \
+  X(icmp_error, "belongs to the owner of the flow it quotes")                     \
+  X(persistence, "persistence is decided by the owner of the client prefix")      \
   X(connection_limit, "the backend's connections are counted by its home worker") \
-  X(neighbor, "ARP and neighbor discovery are worker 0's")                 \
-  X(exception, "the way to the kernel is worker 0's")                      \
+  X(neighbor, "ARP and neighbor discovery are worker 0's")                        \
+  X(exception, "the way to the kernel is worker 0's")                             \
   X(transmit, "this worker has no transmit queue on the port")
 
 enum class Handover : std::uint8_t {

@@ -24,8 +24,12 @@ using Action = Decision::Action;
 
 namespace {
 
-Decision refuse(DropReason reason) { return {.action = Action::drop, .reason = reason}; }
-Decision reject_with(DropReason reason) { return {.action = Action::reject, .reason = reason}; }
+Decision refuse(DropReason reason) {
+  return {.action = Action::drop, .reason = reason};
+}
+Decision reject_with(DropReason reason) {
+  return {.action = Action::reject, .reason = reason};
+}
 
 flow::State initial_state(std::uint8_t protocol) {
   if (protocol == kProtocolTcp) return flow::State::tcp_syn;
@@ -38,7 +42,9 @@ const IpAddress& probe_destination(const snapshot::Service& service, const snaps
   return as_service ? service.address : backend.address;
 }
 
-bool starts_tcp(const packet::PacketInfo& info) { return (info.tcp_flags & (kSyn | kAck | kRst)) == kSyn; }
+bool starts_tcp(const packet::PacketInfo& info) {
+  return (info.tcp_flags & (kSyn | kAck | kRst)) == kSyn;
+}
 
 }  // namespace
 
@@ -53,15 +59,21 @@ Decision Worker::decide(const Packet& p, const Visit& visit) const {
   if (p.error != packet::ParseError::none) return refuse(DropReason::truncated);
   if (p.info.network == packet::Network::arp || is_neighbor_discovery(p)) return {.action = Action::neighbor};
   if (!p.info.is_ip()) {
-    if (p.port < config_.ports.size() && (config_.ports[p.port].physical != snapshot::kNone)) return {.action = Action::from_kernel};
+    if (p.port < config_.ports.size() && (config_.ports[p.port].physical != snapshot::kNone))
+      return {.action = Action::from_kernel};
     const bool way = config_.ports[p.port].exception != snapshot::kNone;
     return way ? Decision{.action = Action::to_kernel} : refuse(DropReason::unknown_ethertype);
   }
   const flow::Found found = flows_.find(p.info.tuple, p.hash);
   if (found.flow != nullptr && !flows_.is_expired(*found.flow, now_ms_) && !being_removed(*found.flow) &&
-      !(p.info.tuple.protocol == kProtocolTcp && forward::must_rebind(*found.flow, found.direction, p.info.tcp_flags))) {
-    return {.action = Action::forward, .existing_flow = true, .owner = static_cast<std::uint8_t>(config_.index),
-            .bucket = found.flow->bucket, .flow = found.flow, .direction = found.direction};
+      !(p.info.tuple.protocol == kProtocolTcp &&
+        forward::must_rebind(*found.flow, found.direction, p.info.tcp_flags))) {
+    return {.action = Action::forward,
+            .existing_flow = true,
+            .owner = static_cast<std::uint8_t>(config_.index),
+            .bucket = found.flow->bucket,
+            .flow = found.flow,
+            .direction = found.direction};
   }
   Visit with_stale = visit;
   with_stale.replaced = found.flow;
@@ -76,7 +88,8 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
   if (config_.ports[p.port].physical != snapshot::kNone) return {.action = Action::from_kernel};
   const bool probe = p.port == snapshot_->probe_port;
   if (p.interface == nullptr && !probe) {
-    return config_.ports[p.port].exception != snapshot::kNone ? Decision{.action = Action::to_kernel} : refuse(DropReason::unknown_vlan);
+    return config_.ports[p.port].exception != snapshot::kNone ? Decision{.action = Action::to_kernel}
+                                                              : refuse(DropReason::unknown_vlan);
   }
   if (!probe && snapshot_->own_addresses.find(tuple.src) != nullptr) return refuse(DropReason::spoofed_source);
   if (info.icmp_error) return decide_icmp_error(p, visit);
@@ -84,7 +97,9 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
   const unsigned bucket = steering_.bucket(*snapshot_, tuple, p.port);
   const unsigned owner = steering_.worker_of(bucket);
   if (!visit.owner_known && owner != config_.index) {
-    return {.action = Action::hand_over, .handover = Handover::steering, .owner = static_cast<std::uint8_t>(owner),
+    return {.action = Action::hand_over,
+            .handover = Handover::steering,
+            .owner = static_cast<std::uint8_t>(owner),
             .bucket = static_cast<std::uint16_t>(bucket)};
   }
   Decision decision;
@@ -95,17 +110,20 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
     if (prefix.length == 0 || !prefix.contains(tuple.dst)) {
       decision = refuse(DropReason::not_ours);
     } else {
-      const std::uint32_t id = load_be32(tuple.dst.bytes.data() + 12) - load_be32(prefix.network().address.bytes.data() + 12);
+      const std::uint32_t id =
+          load_be32(tuple.dst.bytes.data() + 12) - load_be32(prefix.network().address.bytes.data() + 12);
       const auto* target = snapshot_->probe_targets.find(id);
       if (target == nullptr || target->service == snapshot::kNone) {
         decision = reject_with(DropReason::no_backend);
-      } else if (probe_destination(snapshot_->services[target->service], snapshot_->backends[target->backend]).is_v4() !=
-                 tuple.dst.is_v4()) {
+      } else if (probe_destination(snapshot_->services[target->service], snapshot_->backends[target->backend])
+                     .is_v4() != tuple.dst.is_v4()) {
         decision = reject_with(DropReason::no_backend);  // the packet keeps the family it came with
       } else if (tuple.protocol == kProtocolTcp && !starts_tcp(info)) {
         decision = reject_with(DropReason::no_flow);
       } else {
-        decision = {.action = Action::start_probe, .service = &snapshot_->services[target->service], .backend = target->backend};
+        decision = {.action = Action::start_probe,
+                    .service = &snapshot_->services[target->service],
+                    .backend = target->backend};
       }
     }
   } else if (own != nullptr) {
@@ -114,23 +132,27 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
     decision = decide_foreign(p);
   }
   decision.bucket = static_cast<std::uint16_t>(bucket);
-  if (decision.action != Action::hand_over) decision.owner = static_cast<std::uint8_t>(owner);  // else: who decides first
+  if (decision.action != Action::hand_over)
+    decision.owner = static_cast<std::uint8_t>(owner);  // else: who decides first
   return decision;
 }
 
 Decision Worker::decide_own_address(const Packet& p, const snapshot::OwnAddress& own, const Visit& visit) const {
   const packet::PacketInfo& info = p.info;
   const Tuple& tuple = info.tuple;
-  if (info.dst_mac_group) return refuse(DropReason::not_ours);  // RFC 1122 3.3.6: a group frame with a unicast destination
+  if (info.dst_mac_group)
+    return refuse(DropReason::not_ours);  // RFC 1122 3.3.6: a group frame with a unicast destination
   if (tuple.protocol == kProtocolTcp || tuple.protocol == kProtocolUdp) {
     // Nothing is started, and nobody answered, on the word of a packet with a broken checksum.
-    if (!info.fragment && !packet::l4_checksum_ok({p.data, p.mbuf->data_len}, info)) return refuse(DropReason::bad_l4_checksum);
+    if (!info.fragment && !packet::l4_checksum_ok({p.data, p.mbuf->data_len}, info))
+      return refuse(DropReason::bad_l4_checksum);
     const snapshot::Service* service = snapshot_->find_service(tuple.dst, tuple.dst_port, tuple.protocol);
     if (service != nullptr) return decide_service(p, *service, visit);
     return own.local_address != snapshot::kNone ? refuse(DropReason::no_flow) : reject_with(DropReason::no_service);
   }
   if (info.icmp_query && (info.icmp_type == 8 || info.icmp_type == 128)) {
-    if (!info.fragment && !packet::l4_checksum_ok({p.data, p.mbuf->data_len}, info)) return refuse(DropReason::bad_l4_checksum);
+    if (!info.fragment && !packet::l4_checksum_ok({p.data, p.mbuf->data_len}, info))
+      return refuse(DropReason::bad_l4_checksum);
     const bool answer = own.answers_ping || own.interface_address || own.local_address != snapshot::kNone;
     return answer ? Decision{.action = Action::ping} : refuse(DropReason::ping_unserved);
   }
@@ -190,7 +212,8 @@ Decision Worker::decide_service(const Packet& p, const snapshot::Service& servic
 bool Worker::at_limit(const snapshot::Backend& backend, const Visit& visit) const {
   if (backend.max_connections == 0) return false;
   // The flow that makes way for this one gives its token back first.
-  const bool gives_back = visit.replaced != nullptr && visit.replaced->limited && visit.replaced->backend_slot == backend.slot;
+  const bool gives_back =
+      visit.replaced != nullptr && visit.replaced->limited && visit.replaced->backend_slot == backend.slot;
   return shared_.limits.in_use(backend.slot) >= backend.max_connections + (gives_back ? 1 : 0);
 }
 
@@ -201,11 +224,13 @@ balance::Choice Worker::choose(const Packet& p, const snapshot::Pool& pool, cons
   if (pool.any_limit || any_denied) {
     for (const std::uint16_t index : pool.usable) {
       const snapshot::Backend& backend = snapshot_->backends[index];
-      const bool denied = any_denied && std::find(visit.denied.begin(), visit.denied.end(), backend.slot) != visit.denied.end();
+      const bool denied =
+          any_denied && std::find(visit.denied.begin(), visit.denied.end(), backend.slot) != visit.denied.end();
       if (denied || at_limit(backend, visit)) excluded_.add(index);
     }
   }
-  return balancer_.peek(*snapshot_, pool, {p.info.tuple.src, p.info.tuple.src_port, p.info.tuple.protocol}, load_.view(), excluded_);
+  return balancer_.peek(*snapshot_, pool, {p.info.tuple.src, p.info.tuple.src_port, p.info.tuple.protocol},
+                        load_.view(), excluded_);
 }
 
 Decision Worker::decide_foreign(const Packet& p) const {
@@ -214,11 +239,13 @@ Decision Worker::decide_foreign(const Packet& p) const {
   const auto otherwise = [&port](DropReason reason) {
     return port.exception != snapshot::kNone ? Decision{.action = Action::to_kernel} : refuse(reason);
   };
-  if (p.info.dst_mac_group || tuple.dst.is_multicast() || tuple.dst.is_broadcast()) return otherwise(DropReason::not_ours);
+  if (p.info.dst_mac_group || tuple.dst.is_multicast() || tuple.dst.is_broadcast())
+    return otherwise(DropReason::not_ours);
   const bool carried = tuple.protocol == kProtocolTcp || tuple.protocol == kProtocolUdp || p.info.icmp_query;
   // The servers' own traffic: from an on-link prefix of a gateway interface, to somewhere else.
-  const bool servers = p.interface->gateway && std::any_of(p.interface->prefixes.begin(), p.interface->prefixes.end(),
-                                                           [&](const IpPrefix& prefix) { return prefix.contains(tuple.src); });
+  const bool servers =
+      p.interface->gateway && std::any_of(p.interface->prefixes.begin(), p.interface->prefixes.end(),
+                                          [&](const IpPrefix& prefix) { return prefix.contains(tuple.src); });
   if (!servers) return otherwise(DropReason::not_ours);
   if (snapshot_->nat_endpoints.find({tuple.src, tuple.src_port, tuple.protocol}) != nullptr &&
       (tuple.protocol != kProtocolTcp || !starts_tcp(p.info))) {
@@ -227,7 +254,8 @@ Decision Worker::decide_foreign(const Packet& p) const {
   if (p.interface->egress == Egress::drop) return otherwise(DropReason::egress_denied);
   if (!carried) return refuse(DropReason::egress_denied);
   if (tuple.protocol == kProtocolTcp && !starts_tcp(p.info)) return refuse(DropReason::no_flow);
-  return {.action = p.interface->egress == Egress::snat ? Action::start_snat : Action::start_route, .interface = p.interface};
+  return {.action = p.interface->egress == Egress::snat ? Action::start_snat : Action::start_route,
+          .interface = p.interface};
 }
 
 Decision Worker::decide_icmp_error(const Packet& p, const Visit& visit) const {
@@ -238,7 +266,9 @@ Decision Worker::decide_icmp_error(const Packet& p, const Visit& visit) const {
   const unsigned bucket = steering_.bucket(*snapshot_, answer, p.port);
   const unsigned owner = steering_.worker_of(bucket);
   if (!visit.owner_known && owner != config_.index) {
-    return {.action = Action::hand_over, .handover = Handover::icmp_error, .owner = static_cast<std::uint8_t>(owner),
+    return {.action = Action::hand_over,
+            .handover = Handover::icmp_error,
+            .owner = static_cast<std::uint8_t>(owner),
             .bucket = static_cast<std::uint16_t>(bucket)};
   }
   const flow::Found found = flows_.find(answer);
@@ -248,31 +278,42 @@ Decision Worker::decide_icmp_error(const Packet& p, const Visit& visit) const {
     return refuse(DropReason::icmp_unmatched);
   }
   if (!packet::l4_checksum_ok({p.data, p.mbuf->data_len}, p.info)) return refuse(DropReason::bad_l4_checksum);
-  return {.action = Action::icmp_error, .existing_flow = true, .owner = static_cast<std::uint8_t>(config_.index),
-          .bucket = static_cast<std::uint16_t>(bucket), .flow = found.flow, .direction = found.direction};
+  return {.action = Action::icmp_error,
+          .existing_flow = true,
+          .owner = static_cast<std::uint8_t>(config_.index),
+          .bucket = static_cast<std::uint16_t>(bucket),
+          .flow = found.flow,
+          .direction = found.direction};
 }
 
 Fate Worker::execute(Packet& p, const Decision& decision, const Visit& visit) {
   switch (decision.action) {
-    case Action::drop: return drop(decision.reason);
+    case Action::drop:
+      return drop(decision.reason);
     case Action::reject:
       if (decision.service != nullptr) counters_.service_refused[decision.service->slot].add(1);
       return reject(p, decision.reason);
-    case Action::forward: return forward(p, *decision.flow, decision.direction);
-    case Action::ping: return answer_ping(p);
-    case Action::icmp_error: return translate_icmp_error(p, decision);
-    case Action::neighbor: return handle_neighbor(p);
+    case Action::forward:
+      return forward(p, *decision.flow, decision.direction);
+    case Action::ping:
+      return answer_ping(p);
+    case Action::icmp_error:
+      return translate_icmp_error(p, decision);
+    case Action::neighbor:
+      return handle_neighbor(p);
     case Action::to_kernel: {
       const std::uint16_t out = config_.ports[p.port].exception;
       const Fate fate = transmit(p, out);
       return fate.exit == Exit::forwarded ? Fate{Exit::exception, DropReason::count} : fate;
     }
-    case Action::from_kernel: return transmit(p, config_.ports[p.port].physical);
+    case Action::from_kernel:
+      return transmit(p, config_.ports[p.port].physical);
     case Action::hand_over:
       return give(p, decision.owner,
                   decision.handover == Handover::persistence ? Message::Kind::persistence_query : Message::Kind::packet,
                   decision.handover, visit);
-    default: break;
+    default:
+      break;
   }
   if (decision.flow != nullptr) end_flow(*decision.flow);  // expired, closed and reopened, or on its way out
   if (decision.action == Action::start_service) return start_service_flow(p, decision, visit);
@@ -332,7 +373,8 @@ Flow* Worker::allocate_flow() {
   return nullptr;
 }
 
-// Runs where the client prefix is decided. Remembers the choice, so that the next connection, whoever owns it, gets the same.
+// Runs where the client prefix is decided. Remembers the choice, so that the next connection, whoever owns it, gets the
+// same.
 Slot Worker::persistent_backend(const snapshot::Pool& pool, const Packet& p) {
   std::uint16_t index = persistence_.find(*snapshot_, pool, p.info.tuple.src, now_);
   if (index == snapshot::kNone) {
@@ -433,7 +475,8 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
     if (!flows_.index(*flow, now_ms_)) {
       // nat: the same client endpoint already talks to this backend through another service. Try another backend.
       if (flow->local_slot != kNoSlot) {
-        ports_.free({flow->local_slot, flow->backend_slot, flow->protocol, flow->local.is_v4()}, flow->local_port, now_);
+        ports_.free({flow->local_slot, flow->backend_slot, flow->protocol, flow->local.is_v4()}, flow->local_port,
+                    now_);
       }
       flows_.discard(*flow);
       give_back();
@@ -485,9 +528,9 @@ bool Worker::choose_local(Flow& flow, std::span<const std::uint16_t> locals, uns
 // A local port tried at random within the class that steers the reply home; unique by the flow table itself.
 bool Worker::try_local(Flow& flow, const IpAddress& address, unsigned bucket, std::uint64_t random) {
   const Tuple reply{flow.backend, address, flow.backend_port, 0, flow.protocol};
-  const std::uint16_t port = steering_.classes(address.is_v4())
-                                 .port(steering_.port_class(reply, bucket),
-                                       static_cast<unsigned>(random % PortClasses::kPortsPerClass));
+  const std::uint16_t port =
+      steering_.classes(address.is_v4())
+          .port(steering_.port_class(reply, bucket), static_cast<unsigned>(random % PortClasses::kPortsPerClass));
   if (port < flow::kLocalPortMin) return false;
   flow.local = address;
   flow.local_port = port;

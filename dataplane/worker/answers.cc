@@ -1,5 +1,6 @@
-// What the box says itself: echo replies, RST, ICMP errors. All through one rate limit, all sent back to where the packet came
-// from (its own source MAC), so that no answer needs the neighbor table and none can be aimed at a third host on the LAN.
+// What the box says itself: echo replies, RST, ICMP errors. All through one rate limit, all sent back to where the
+// packet came from (its own source MAC), so that no answer needs the neighbor table and none can be aimed at a third
+// host on the LAN.
 #include <rte_mbuf.h>
 
 #include <cstring>
@@ -25,7 +26,9 @@ MacAddress source_mac(const std::uint8_t* frame) {
   return mac;
 }
 
-std::uint16_t ethertype_of(const std::uint8_t* ip) { return (ip[0] >> 4) == 4 ? packet::kEtherIpv4 : packet::kEtherIpv6; }
+std::uint16_t ethertype_of(const std::uint8_t* ip) {
+  return (ip[0] >> 4) == 4 ? packet::kEtherIpv4 : packet::kEtherIpv6;
+}
 
 }  // namespace
 
@@ -49,8 +52,8 @@ void Worker::send_frame(std::uint16_t port, std::span<const std::uint8_t> frame)
 
 bool Worker::reflect(Packet& p, std::span<const std::uint8_t> ip_packet) {
   std::array<std::uint8_t, packet::kMaxControlFrame + 64> frame;
-  const std::size_t length = packet::write_ethernet(frame.data(), source_mac(p.data), config_.ports[p.port].mac, p.info.vlan,
-                                                    ethertype_of(ip_packet.data()));
+  const std::size_t length = packet::write_ethernet(frame.data(), source_mac(p.data), config_.ports[p.port].mac,
+                                                    p.info.vlan, ethertype_of(ip_packet.data()));
   if (length + ip_packet.size() > frame.size()) return false;
   std::memcpy(frame.data() + length, ip_packet.data(), ip_packet.size());
   send_frame(p.port, {frame.data(), length + ip_packet.size()});
@@ -109,8 +112,8 @@ Fate Worker::predict_reject(const Packet& p, DropReason why) const {
   return silent ? drop(why) : Fate{Exit::answered, why};
 }
 
-// A closed port, a service that cannot serve, a segment of no flow: RST (RFC 9293 3.10.7.1) or port unreachable, unless the
-// configuration says to be silent.
+// A closed port, a service that cannot serve, a segment of no flow: RST (RFC 9293 3.10.7.1) or port unreachable, unless
+// the configuration says to be silent.
 Fate Worker::reject(Packet& p, DropReason why) {
   const packet::PacketInfo& info = p.info;
   if (predict_reject(p, why).exit == Exit::dropped) return drop(why);
@@ -124,23 +127,26 @@ Fate Worker::reject(Packet& p, DropReason why) {
     fields.sequence = acknowledgment;
   } else {
     fields.flags = packet::kRst | packet::kAck;
-    fields.acknowledgment = sequence + payload + ((info.tcp_flags & packet::kSyn) ? 1 : 0) + ((info.tcp_flags & packet::kFin) ? 1 : 0);
+    fields.acknowledgment =
+        sequence + payload + ((info.tcp_flags & packet::kSyn) ? 1 : 0) + ((info.tcp_flags & packet::kFin) ? 1 : 0);
   }
   std::array<std::uint8_t, packet::kIpv6Length + packet::kTcpLength> out;
-  std::size_t length = packet::write_ip(out.data(), {.src = info.tuple.dst, .dst = info.tuple.src, .protocol = kProtocolTcp,
-                                                     .payload_length = packet::kTcpLength});
+  std::size_t length = packet::write_ip(
+      out.data(),
+      {.src = info.tuple.dst, .dst = info.tuple.src, .protocol = kProtocolTcp, .payload_length = packet::kTcpLength});
   length += packet::write_tcp(out.data() + length, fields, info.tuple.dst, info.tuple.src);
   reflect(p, {out.data(), length});
   return {Exit::answered, why};
 }
 
-// Whom an ICMP error about this packet would come from; unspecified when none may be sent: RFC 1812 4.3.2.7, RFC 4443 2.4(e):
-// never about an error, a later fragment, a group or broadcast frame.
+// Whom an ICMP error about this packet would come from; unspecified when none may be sent: RFC 1812 4.3.2.7, RFC
+// 4443 2.4(e): never about an error, a later fragment, a group or broadcast frame.
 IpAddress Worker::icmp_error_source(const Packet& p) const {
   const packet::PacketInfo& info = p.info;
   if (info.icmp_error || info.later_fragment() || info.dst_mac_group || info.tuple.dst.is_multicast()) return {};
   // The address the sender tried to reach when we stand for it; else (the servers' side) our own address there.
-  if (p.port == snapshot_->probe_port || snapshot_->own_addresses.find(info.tuple.dst) != nullptr) return info.tuple.dst;
+  if (p.port == snapshot_->probe_port || snapshot_->own_addresses.find(info.tuple.dst) != nullptr)
+    return info.tuple.dst;
   if (const snapshot::Interface* interface = snapshot_->interface_at(p.port, info.vlan)) {
     for (const IpAddress& address : interface->resolve_from) {
       if (!address.is_unspecified() && address.is_v4() == info.tuple.dst.is_v4()) return address;
@@ -160,14 +166,16 @@ Fate Worker::answer_icmp_error(Packet& p, IcmpError kind, std::uint32_t mtu, Dro
   if (!answers_.take(now_)) return drop(DropReason::rate_limited);
   std::array<std::uint8_t, packet::kMaxControlFrame> out;
   const std::size_t available = p.mbuf->data_len - info.l3_offset;
-  const std::size_t length = packet::write_icmp_error(out.data(), kind, from, info.tuple.src,
-                                                      {p.data + info.l3_offset, std::min<std::size_t>(available, info.l3_length)}, mtu);
+  const std::size_t length =
+      packet::write_icmp_error(out.data(), kind, from, info.tuple.src,
+                               {p.data + info.l3_offset, std::min<std::size_t>(available, info.l3_length)}, mtu);
   if (length == 0 || !reflect(p, {out.data(), length})) return drop(why);
   return {Exit::answered, why};
 }
 
 void Worker::reset_both(Flow& flow) {
-  if (flow.protocol != kProtocolTcp || flow.keeps_destination()) return;  // one-way modes: the backend's numbers are unknown
+  if (flow.protocol != kProtocolTcp || flow.keeps_destination())
+    return;  // one-way modes: the backend's numbers are unknown
   if (flow.hop_epoch != hop_epoch_) resolve_hops(flow);
   send_reset(flow, Direction::forward);
   send_reset(flow, Direction::reverse);
@@ -183,8 +191,10 @@ void Worker::send_reset(Flow& flow, Direction towards) {
   rte_mbuf* mbuf = rte_pktmbuf_alloc(config_.pool);
   if (mbuf == nullptr) return count_drop(DropReason::no_buffer);
   const std::size_t ip = as_sent.src.is_v4() ? packet::kIpv4Length : packet::kIpv6Length;
-  auto* data = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(ip + packet::kTcpLength)));
-  packet::write_ip(data, {.src = as_sent.src, .dst = as_sent.dst, .protocol = kProtocolTcp, .payload_length = packet::kTcpLength});
+  auto* data =
+      reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(ip + packet::kTcpLength)));
+  packet::write_ip(
+      data, {.src = as_sent.src, .dst = as_sent.dst, .protocol = kProtocolTcp, .payload_length = packet::kTcpLength});
   packet::write_tcp(data + ip,
                     {.src_port = as_sent.src_port,
                      .dst_port = as_sent.dst_port,

@@ -13,31 +13,44 @@ namespace {
 
 const char* mode_name(snapshot::Mode mode) {
   switch (mode) {
-    case snapshot::Mode::full_nat: return "full_nat";
-    case snapshot::Mode::nat: return "nat";
-    case snapshot::Mode::dsr: return "dsr";
-    case snapshot::Mode::tunnel: return "tunnel";
+    case snapshot::Mode::full_nat:
+      return "full_nat";
+    case snapshot::Mode::nat:
+      return "nat";
+    case snapshot::Mode::dsr:
+      return "dsr";
+    case snapshot::Mode::tunnel:
+      return "tunnel";
   }
   return "?";
 }
 
 const char* algorithm_name(snapshot::Algorithm algorithm) {
   switch (algorithm) {
-    case snapshot::Algorithm::round_robin: return "round robin";
-    case snapshot::Algorithm::least_connections: return "least connections";
-    case snapshot::Algorithm::source_hash: return "source hash";
-    case snapshot::Algorithm::maglev: return "maglev";
+    case snapshot::Algorithm::round_robin:
+      return "round robin";
+    case snapshot::Algorithm::least_connections:
+      return "least connections";
+    case snapshot::Algorithm::source_hash:
+      return "source hash";
+    case snapshot::Algorithm::maglev:
+      return "maglev";
   }
   return "?";
 }
 
 const char* neighbor_state_name(neighbor::NeighborState state) {
   switch (state) {
-    case neighbor::NeighborState::free: return "unknown";
-    case neighbor::NeighborState::incomplete: return "being resolved";
-    case neighbor::NeighborState::reachable: return "reachable";
-    case neighbor::NeighborState::stale: return "stale";
-    case neighbor::NeighborState::failed: return "does not answer";
+    case neighbor::NeighborState::free:
+      return "unknown";
+    case neighbor::NeighborState::incomplete:
+      return "being resolved";
+    case neighbor::NeighborState::reachable:
+      return "reachable";
+    case neighbor::NeighborState::stale:
+      return "stale";
+    case neighbor::NeighborState::failed:
+      return "does not answer";
   }
   return "?";
 }
@@ -80,9 +93,11 @@ Explanation Worker::explain(std::span<const std::uint8_t> frame, std::uint16_t p
 
 void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
   const Decision& d = out.decision;
-  const auto say = [&out](std::string stage, std::string text) { out.steps.push_back({std::move(stage), std::move(text)}); };
+  const auto say = [&out](std::string stage, std::string text) {
+    out.steps.push_back({std::move(stage), std::move(text)});
+  };
   if (p.info.is_ip()) say("parse", to_string(p.info.tuple) + ", ttl " + std::to_string(p.info.ttl));
-  say("interface", p.interface != nullptr ? "arrives on " + p.interface->name
+  say("interface", p.interface != nullptr            ? "arrives on " + p.interface->name
                    : p.port == snapshot_->probe_port ? "arrives on the probe device"
                                                      : "no interface is configured for this port and VLAN");
   if (p.info.is_ip() && d.action != Action::neighbor) {
@@ -98,7 +113,8 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       if (!backend.usable()) {
         say("backend", backend.name + " takes no new flows: " + why_unusable(backend));
       } else if (backend.max_connections != 0 && shared_.limits.in_use(backend.slot) >= backend.max_connections) {
-        say("backend", backend.name + " is at its limit of " + std::to_string(backend.max_connections) + " connections");
+        say("backend",
+            backend.name + " is at its limit of " + std::to_string(backend.max_connections) + " connections");
       }
     }
   }
@@ -108,7 +124,8 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       break;
     case Action::reject: {
       out.fate = predict_reject(p, d.reason);
-      if (out.fate.exit == Exit::answered) say("answer", p.info.tuple.protocol == kProtocolTcp ? "RST" : "ICMP port unreachable");
+      if (out.fate.exit == Exit::answered)
+        say("answer", p.info.tuple.protocol == kProtocolTcp ? "RST" : "ICMP port unreachable");
       break;
     }
     case Action::ping:
@@ -119,7 +136,9 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       say("kernel", "handed to the kernel by the exception device");
       out.fate = {Exit::exception, DropReason::count};
       break;
-    case Action::from_kernel: out.fate = {Exit::forwarded, DropReason::count}; break;
+    case Action::from_kernel:
+      out.fate = {Exit::forwarded, DropReason::count};
+      break;
     case Action::neighbor: {
       // What the resolver makes of it is not asked: it would learn from it.
       const PortFacts& port = config_.ports[p.port];
@@ -127,7 +146,8 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       out.fate = {Exit::consumed, DropReason::count};
       if (config_.index != 0) out.fate.exit = Exit::handed_over;
       if (p.interface == nullptr && config_.index == 0) {
-        out.fate = port.exception != snapshot::kNone ? Fate{Exit::exception, DropReason::count} : drop(DropReason::unknown_vlan);
+        out.fate = port.exception != snapshot::kNone ? Fate{Exit::exception, DropReason::count}
+                                                     : drop(DropReason::unknown_vlan);
       }
       if (port.physical != snapshot::kNone) out.fate = {Exit::forwarded, DropReason::count};
       break;
@@ -171,13 +191,15 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
         flow.backend_slot = backend.slot;
         say("backend", backend.name + " (" + to_string(backend.address) + ") would be chosen");
       } else {
-        say("egress", d.action == Action::start_snat ? "the servers' own traffic, source translated" : "the servers' own traffic, routed");
+        say("egress", d.action == Action::start_snat ? "the servers' own traffic, source translated"
+                                                     : "the servers' own traffic, routed");
       }
       out.fate = predict(p, flow, flow::Direction::forward);
       if (const auto hop = next_hop(frame_target(flow), flows_.hash(flow.forward_tuple()))) {
         const auto ref = neighbors_.find(snapshot_->interfaces[hop->interface].id, hop->address);
         say("next hop", to_string(hop->address) + " on " + snapshot_->interfaces[hop->interface].name + ", " +
-                            neighbor_state_name(ref == neighbor::kNoNeighbor ? neighbor::NeighborState::free : neighbors_.at(ref).state));
+                            neighbor_state_name(ref == neighbor::kNoNeighbor ? neighbor::NeighborState::free
+                                                                             : neighbors_.at(ref).state));
       } else {
         say("next hop", "no route to " + to_string(frame_target(flow)));
       }

@@ -93,7 +93,8 @@ void Worker::resolve_hops(Flow& flow) {
 
 // Larger than the next link? The sender is told (RFC 1191, RFC 8201), or the packet dropped when it may not be.
 Fate Worker::check_size(const Packet& p, const Flow& flow, Direction direction, const Interface& out) const {
-  if (p.info.l3_length + encapsulation(flow, direction) <= out.mtu) [[likely]] return {Exit::forwarded, DropReason::count};
+  if (p.info.l3_length + encapsulation(flow, direction) <= out.mtu) [[likely]]
+    return {Exit::forwarded, DropReason::count};
   return drop(DropReason::too_big);
 }
 
@@ -105,7 +106,8 @@ Fate Worker::predict_send(const Flow& flow, Direction direction, Hop& hop) const
   if (!found) return drop(DropReason::no_route);
   hop = *found;
   const NeighborRef ref = neighbors_.find(snapshot_->interfaces[hop.interface].id, hop.address);
-  if (ref == neighbor::kNoNeighbor || neighbors_.at(ref).state == NeighborState::incomplete) return {Exit::held, DropReason::count};
+  if (ref == neighbor::kNoNeighbor || neighbors_.at(ref).state == NeighborState::incomplete)
+    return {Exit::held, DropReason::count};
   if (neighbors_.at(ref).state == NeighborState::failed) return drop(DropReason::neighbor_failed);
   return {Exit::forwarded, DropReason::count};
 }
@@ -115,7 +117,8 @@ Fate Worker::predict(const Packet& p, const Flow& flow, Direction direction) con
   if (p.info.ttl <= 1 && p.port != snapshot_->probe_port) return predict_icmp_error(p, DropReason::ttl_expired);
   Hop hop;
   const Fate fate = predict_send(flow, direction, hop);
-  if (hop.interface != snapshot::kNone && check_size(p, flow, direction, snapshot_->interfaces[hop.interface]).exit == Exit::dropped) {
+  if (hop.interface != snapshot::kNone &&
+      check_size(p, flow, direction, snapshot_->interfaces[hop.interface]).exit == Exit::dropped) {
     return p.info.dont_fragment ? predict_icmp_error(p, DropReason::too_big) : drop(DropReason::too_big);
   }
   return fate;
@@ -132,19 +135,23 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   if (info.ttl <= 1 && p.port != snapshot_->probe_port) [[unlikely]] {
     return answer_icmp_error(p, packet::IcmpError::time_exceeded, 0, DropReason::ttl_expired);
   }
-  if (flow.hop_epoch != hop_epoch_) [[unlikely]] resolve_hops(flow);
+  if (flow.hop_epoch != hop_epoch_) [[unlikely]]
+    resolve_hops(flow);
   const NeighborRef ref = direction == Direction::forward ? flow.to_backend : flow.to_client;
-  if (ref == neighbor::kNoNeighbor) [[unlikely]] return drop(DropReason::no_route);
+  if (ref == neighbor::kNoNeighbor) [[unlikely]]
+    return drop(DropReason::no_route);
   const bool to_kernel = ref == kToKernel;
   const Interface* out = to_kernel ? nullptr : &snapshot_->interfaces[hop_interface_[ref]];
   if (out != nullptr && check_size(p, flow, direction, *out).exit == Exit::dropped) [[unlikely]] {
     if (!info.dont_fragment) return drop(DropReason::too_big);
-    return answer_icmp_error(p, packet::IcmpError::too_big, out->mtu - encapsulation(flow, direction), DropReason::too_big);
+    return answer_icmp_error(p, packet::IcmpError::too_big, out->mtu - encapsulation(flow, direction),
+                             DropReason::too_big);
   }
 
   if (is_tcp) {
     forward::track_tcp(flows_, flow, direction, info.tcp_flags, sequence_after(p.data, info), now_ms_);
-    if ((info.tcp_flags & packet::kSyn) && out != nullptr) [[unlikely]] clamp(p, flow, *out);
+    if ((info.tcp_flags & packet::kSyn) && out != nullptr) [[unlikely]]
+      clamp(p, flow, *out);
   } else {
     flow.last_seen_ms = now_ms_;
     if (flow.state == flow::State::udp_unreplied && direction == Direction::reverse) {
@@ -180,14 +187,16 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
 // Encapsulation and narrow links shorten what fits: lower the SYN's MSS so that nothing too large is ever sent.
 void Worker::clamp(Packet& p, const Flow& flow, const Interface& out) {
   const bool v4 = p.info.network == packet::Network::ipv4;
-  // The SYN's MSS limits what the backend sends; in tunnel mode the backend's SYN-ACK does not pass here, so the client's
-  // segments are limited by the too-big answer, and the backend's by its own route. Both legs' MTU count for NAT modes.
+  // The SYN's MSS limits what the backend sends; in tunnel mode the backend's SYN-ACK does not pass here, so the
+  // client's segments are limited by the too-big answer, and the backend's by its own route. Both legs' MTU count for
+  // NAT modes.
   unsigned mtu = out.mtu;
   if (p.interface == nullptr) p.interface = snapshot_->interface_at(p.port, p.info.vlan);
   if (p.interface != nullptr) mtu = std::min<unsigned>(mtu, p.interface->mtu);
   mtu -= encapsulation(flow, Direction::forward);
   const unsigned headers = (v4 ? 20u : 40u) + 20u;
-  const std::size_t available = std::min<std::size_t>(p.info.payload_offset - p.info.l4_offset, p.mbuf->data_len - p.info.l4_offset);
+  const std::size_t available =
+      std::min<std::size_t>(p.info.payload_offset - p.info.l4_offset, p.mbuf->data_len - p.info.l4_offset);
   packet::clamp_mss({p.data + p.info.l4_offset, available}, static_cast<std::uint16_t>(mtu - headers));
 }
 
@@ -202,7 +211,8 @@ Fate Worker::tunnel(Packet& p, const Flow& flow, NeighborRef ref) {
     }
   }
   if (from.is_unspecified()) return drop(DropReason::no_local_address);
-  // A probe's `local` has the family of the packet inside; across families the tunnel starts at another address of ours.
+  // A probe's `local` has the family of the packet inside; across families the tunnel starts at another address of
+  // ours.
   IpAddress source = flow.local;
   if (source.is_v4() != target.is_v4()) {
     const auto& ours = snapshot_->interfaces[hop_interface_[ref]].resolve_from;
@@ -214,7 +224,8 @@ Fate Worker::tunnel(Packet& p, const Flow& flow, NeighborRef ref) {
   const unsigned length = forward::encapsulation_length(target.is_v4(), flow.gue);
   const unsigned in_front = p.info.l3_offset;
   if (length > in_front) {
-    if (rte_pktmbuf_prepend(p.mbuf, static_cast<std::uint16_t>(length - in_front)) == nullptr) return drop(DropReason::no_buffer);
+    if (rte_pktmbuf_prepend(p.mbuf, static_cast<std::uint16_t>(length - in_front)) == nullptr)
+      return drop(DropReason::no_buffer);
   } else {
     rte_pktmbuf_adj(p.mbuf, static_cast<std::uint16_t>(in_front - length));
   }
@@ -231,8 +242,8 @@ Fate Worker::tunnel(Packet& p, const Flow& flow, NeighborRef ref) {
   return send_to(p, ref);
 }
 
-// Leaves through the neighbor `ref`, or waits for its hardware address. p.info.l3_offset says where the IP packet starts; the
-// Ethernet header is written anew.
+// Leaves through the neighbor `ref`, or waits for its hardware address. p.info.l3_offset says where the IP packet
+// starts; the Ethernet header is written anew.
 Fate Worker::send_to(Packet& p, NeighborRef ref) {
   const neighbor::Neighbor& neighbor = neighbors_.at(ref);
   const std::uint16_t interface = hop_interface_[ref];
@@ -267,15 +278,18 @@ void Worker::write_ethernet(Packet& p, const Interface& interface, const MacAddr
   const bool v4 = (p.data[p.info.l3_offset] >> 4) == 4;
   const auto length = static_cast<std::uint16_t>(kEtherHeader + (interface.vlan != 0 ? 4 : 0));
   if (length > p.info.l3_offset) {
-    rte_pktmbuf_prepend(p.mbuf, static_cast<std::uint16_t>(length - p.info.l3_offset));  // headroom is reserved by every port
+    rte_pktmbuf_prepend(p.mbuf,
+                        static_cast<std::uint16_t>(length - p.info.l3_offset));  // headroom is reserved by every port
   } else if (length < p.info.l3_offset) {
     rte_pktmbuf_adj(p.mbuf, static_cast<std::uint16_t>(p.info.l3_offset - length));
   }
   p.data = rte_pktmbuf_mtod(p.mbuf, std::uint8_t*);
-  packet::write_ethernet(p.data, to, config_.ports[port].mac, interface.vlan, v4 ? packet::kEtherIpv4 : packet::kEtherIpv6);
+  packet::write_ethernet(p.data, to, config_.ports[port].mac, interface.vlan,
+                         v4 ? packet::kEtherIpv4 : packet::kEtherIpv6);
   // Ethernet padding of short frames is not ours to carry on.
   const std::uint32_t wanted = length + (v4 ? load_be16(p.data + length + 2) : load_be16(p.data + length + 4) + 40u);
-  if (p.mbuf->pkt_len > wanted && p.mbuf->nb_segs == 1) rte_pktmbuf_trim(p.mbuf, static_cast<std::uint16_t>(p.mbuf->pkt_len - wanted));
+  if (p.mbuf->pkt_len > wanted && p.mbuf->nb_segs == 1)
+    rte_pktmbuf_trim(p.mbuf, static_cast<std::uint16_t>(p.mbuf->pkt_len - wanted));
 }
 
 Fate Worker::transmit(Packet& p, std::uint16_t port) {

@@ -27,14 +27,14 @@ struct Message {
     grant_query,         // a token of `backend`'s connection limit
     grant_given,
     grant_denied,
-    neighbor_wanted,     // resolve `update.address`
+    neighbor_wanted,  // resolve `update.address`
     neighbor_update,
   };
   Kind kind = Kind::packet;
   std::uint8_t from = 0;
   std::uint16_t port = 0;
   // State of a new flow on its way: slots.
-  Slot backend = kNoSlot;        // persistence: chosen; grant: asked for
+  Slot backend = kNoSlot;  // persistence: chosen; grant: asked for
   Slot persisted = kNoSlot;
   bool persistence_done = false;
   std::array<Slot, kDenialsMax> denied{kNoSlot, kNoSlot, kNoSlot, kNoSlot};

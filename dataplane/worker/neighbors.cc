@@ -16,20 +16,25 @@ Fate Worker::handle_neighbor(Packet& p) {
   if (config_.index != 0) return give(p, 0, Message::Kind::neighbor, Handover::neighbor);
   if (p.interface == nullptr) p.interface = snapshot_->interface_at(p.port, p.info.vlan);
   if (p.interface == nullptr) {
-    return port.exception != snapshot::kNone ? execute(p, {.action = Decision::Action::to_kernel}, Visit{}) : drop(DropReason::unknown_vlan);
+    return port.exception != snapshot::kNone ? execute(p, {.action = Decision::Action::to_kernel}, Visit{})
+                                             : drop(DropReason::unknown_vlan);
   }
   const std::span<const std::uint8_t> frame{p.data, p.mbuf->data_len};
   const neighbor::Verdict verdict = p.info.network == packet::Network::arp
                                         ? resolver_->on_arp(frame, p.info, *p.interface, now_, *this)
                                         : resolver_->on_nd(frame, p.info, *p.interface, now_, *this);
   switch (verdict) {
-    case neighbor::Verdict::consumed: return {Exit::consumed, DropReason::count};
+    case neighbor::Verdict::consumed:
+      return {Exit::consumed, DropReason::count};
     case neighbor::Verdict::malformed:
       return drop(p.info.network == packet::Network::arp ? DropReason::bad_arp : DropReason::bad_icmp_header);
-    case neighbor::Verdict::duplicate_address: return drop(DropReason::duplicate_address);
-    case neighbor::Verdict::not_for_us: break;
+    case neighbor::Verdict::duplicate_address:
+      return drop(DropReason::duplicate_address);
+    case neighbor::Verdict::not_for_us:
+      break;
   }
-  return port.exception != snapshot::kNone ? execute(p, {.action = Decision::Action::to_kernel}, Visit{}) : drop(DropReason::not_ours);
+  return port.exception != snapshot::kNone ? execute(p, {.action = Decision::Action::to_kernel}, Visit{})
+                                           : drop(DropReason::not_ours);
 }
 
 std::uint16_t Worker::interface_index(InterfaceId id) const {
@@ -61,7 +66,8 @@ void Worker::duplicate_address(InterfaceId, const IpAddress&, const MacAddress&)
 }
 
 void Worker::apply_update(const neighbor::NeighborUpdate& update) {
-  neighbors_.update(update, now_, [this](const neighbor::Held& held, const neighbor::Neighbor& to) { release_held(held, to); });
+  neighbors_.update(update, now_,
+                    [this](const neighbor::Held& held, const neighbor::Neighbor& to) { release_held(held, to); });
 }
 
 // A packet that waited as a bare IP packet.

@@ -1,20 +1,22 @@
-// Flows of backends that left the configuration: kept, reset or balanced anew, as their pool says. The table is swept in
-// slices; until a flow's turn comes, its packets see the policy through being_removed().
+// Flows of backends that left the configuration: kept, reset or balanced anew, as their pool says. The table is swept
+// in slices; until a flow's turn comes, its packets see the policy through being_removed().
 #include "dataplane/worker/worker.h"
 
 namespace headgate::worker {
 
 using snapshot::RemovalPolicy;
 
-// The snapshot before this one may be gone (the worker may have slept through its end), so what a removal needs to know of it
-// is kept here: who was there, and the last word of its pool.
+// The snapshot before this one may be gone (the worker may have slept through its end), so what a removal needs to know
+// of it is kept here: who was there, and the last word of its pool.
 void Worker::plan_removals(const snapshot::Snapshot& now) {
   bool any = false;
   for (const KnownBackend& known : known_backends_) {
     if (now.backend_of_slot(known.slot) != nullptr) continue;
     // The policy that counts is today's; a pool that went away as well leaves its last word.
-    const bool pool_lives = known.pool_slot < now.pool_by_slot.size() && now.pool_by_slot[known.pool_slot] != snapshot::kNone;
-    const RemovalPolicy policy = pool_lives ? now.pools[now.pool_by_slot[known.pool_slot]].on_removal : known.on_removal;
+    const bool pool_lives =
+        known.pool_slot < now.pool_by_slot.size() && now.pool_by_slot[known.pool_slot] != snapshot::kNone;
+    const RemovalPolicy policy =
+        pool_lives ? now.pools[now.pool_by_slot[known.pool_slot]].on_removal : known.on_removal;
     if (policy == RemovalPolicy::keep) continue;
     if (!any && !sweeping_) removal_.assign(snapshot::kBackendSlots, RemovalPolicy::keep);
     removal_[known.slot] = policy;

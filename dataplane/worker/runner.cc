@@ -20,8 +20,12 @@ Nanos TscClock::now() const {
   return kSecond + static_cast<Nanos>(static_cast<double>(rte_rdtsc() - start_) * nanos_per_cycle_);
 }
 
-Waker::Waker() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) { HEADGATE_CHECK(fd_ >= 0); }
-Waker::~Waker() { close(fd_); }
+Waker::Waker() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  HEADGATE_CHECK(fd_ >= 0);
+}
+Waker::~Waker() {
+  close(fd_);
+}
 
 void Waker::signal() {
   const std::uint64_t one = 1;
@@ -34,9 +38,14 @@ void Waker::awake() {
   [[maybe_unused]] const ssize_t got = read(fd_, &count, sizeof count);
 }
 
-Runner::Runner(Worker& worker, snapshot::Publisher::Reader& reader, std::vector<port::Port*> ports, std::vector<Waker*> wakers,
-               Idle idle, const Clock& clock)
-    : worker_(worker), reader_(reader), ports_(std::move(ports)), wakers_(std::move(wakers)), idle_(idle), clock_(clock) {
+Runner::Runner(Worker& worker, snapshot::Publisher::Reader& reader, std::vector<port::Port*> ports,
+               std::vector<Waker*> wakers, Idle idle, const Clock& clock)
+    : worker_(worker),
+      reader_(reader),
+      ports_(std::move(ports)),
+      wakers_(std::move(wakers)),
+      idle_(idle),
+      clock_(clock) {
   for (port::Port* port : ports_) {
     if (worker_.index() >= port->queues()) continue;
     if (const auto fd = port->rx_fd(static_cast<std::uint16_t>(worker_.index()))) {
@@ -79,7 +88,8 @@ void Runner::transmit(TxBatch& tx) {
     }
     frames = frames.first(ready);
     const auto queue = static_cast<std::uint16_t>(worker_.index());
-    // A full ring empties within microseconds when somebody reads it; wait a little, then shed rather than delay the rest.
+    // A full ring empties within microseconds when somebody reads it; wait a little, then shed rather than delay the
+    // rest.
     for (unsigned tries = 0; !frames.empty() && tries < 8; ++tries) {
       frames = frames.subspan(ports_[port]->tx_burst(queue, frames.data(), static_cast<std::uint16_t>(frames.size())));
     }

@@ -1,7 +1,8 @@
 // Runs one worker on one thread: clock, port calls, sleep. The worker itself knows none of these.
 //
-// poll: spins. adaptive: after kIdlePolls empty rounds the worker goes RCU-offline and sleeps on its queues' descriptors and a
-// wake event, until the worker's next deadline at most; ports without a descriptor make it nap 100 us, growing to 1 ms.
+// poll: spins. adaptive: after kIdlePolls empty rounds the worker goes RCU-offline and sleeps on its queues'
+// descriptors and a wake event, until the worker's next deadline at most; ports without a descriptor make it nap 100
+// us, growing to 1 ms.
 #pragma once
 
 #include <atomic>
@@ -59,8 +60,8 @@ class Waker {
 class Runner {
  public:
   // ports by index; a port whose queue count is not above the worker's index is not received from by this worker.
-  Runner(Worker& worker, snapshot::Publisher::Reader& reader, std::vector<port::Port*> ports, std::vector<Waker*> wakers,
-         Idle idle, const Clock& clock);
+  Runner(Worker& worker, snapshot::Publisher::Reader& reader, std::vector<port::Port*> ports,
+         std::vector<Waker*> wakers, Idle idle, const Clock& clock);
 
   // Until stop() from any thread.
   void run();

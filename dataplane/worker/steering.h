@@ -1,5 +1,6 @@
-// Who owns a packet: bucket = toeplitz(key, tuple) & 127, worker = map[bucket] (design section 3). One pure function for every
-// kind of traffic, such that both directions of a flow, its ICMP errors and its fragments give the same worker.
+// Who owns a packet: bucket = toeplitz(key, tuple) & 127, worker = map[bucket] (design section 3). One pure function
+// for every kind of traffic, such that both directions of a flow, its ICMP errors and its fragments give the same
+// worker.
 #pragma once
 
 #include "dataplane/base/toeplitz.h"

@@ -16,21 +16,36 @@ using telemetry::Handover;
 
 DropReason reason_of(ParseError error) {
   switch (error) {
-    case ParseError::none: break;
-    case ParseError::truncated: return DropReason::truncated;
-    case ParseError::bad_ethernet: return DropReason::bad_ethernet;
-    case ParseError::bad_arp: return DropReason::bad_arp;
-    case ParseError::bad_ip_version: return DropReason::bad_ip_version;
-    case ParseError::bad_ip_header_length: return DropReason::bad_ip_header_length;
-    case ParseError::bad_ip_checksum: return DropReason::bad_ip_checksum;
-    case ParseError::bad_ip_source: return DropReason::bad_ip_source;
-    case ParseError::bad_ip_destination: return DropReason::bad_ip_destination;
-    case ParseError::bad_ip_options: return DropReason::bad_ip_options;
-    case ParseError::bad_extension_header: return DropReason::bad_extension_header;
-    case ParseError::bad_fragment: return DropReason::bad_fragment;
-    case ParseError::bad_tcp_header: return DropReason::bad_tcp_header;
-    case ParseError::bad_udp_header: return DropReason::bad_udp_header;
-    case ParseError::bad_icmp_header: return DropReason::bad_icmp_header;
+    case ParseError::none:
+      break;
+    case ParseError::truncated:
+      return DropReason::truncated;
+    case ParseError::bad_ethernet:
+      return DropReason::bad_ethernet;
+    case ParseError::bad_arp:
+      return DropReason::bad_arp;
+    case ParseError::bad_ip_version:
+      return DropReason::bad_ip_version;
+    case ParseError::bad_ip_header_length:
+      return DropReason::bad_ip_header_length;
+    case ParseError::bad_ip_checksum:
+      return DropReason::bad_ip_checksum;
+    case ParseError::bad_ip_source:
+      return DropReason::bad_ip_source;
+    case ParseError::bad_ip_destination:
+      return DropReason::bad_ip_destination;
+    case ParseError::bad_ip_options:
+      return DropReason::bad_ip_options;
+    case ParseError::bad_extension_header:
+      return DropReason::bad_extension_header;
+    case ParseError::bad_fragment:
+      return DropReason::bad_fragment;
+    case ParseError::bad_tcp_header:
+      return DropReason::bad_tcp_header;
+    case ParseError::bad_udp_header:
+      return DropReason::bad_udp_header;
+    case ParseError::bad_icmp_header:
+      return DropReason::bad_icmp_header;
   }
   return DropReason::truncated;
 }
@@ -73,7 +88,9 @@ Worker::~Worker() {
     }
   });
   for (const auto& update : waiting) {
-    neighbors_.update(update, now_, [](const neighbor::Held& held, const neighbor::Neighbor&) { rte_pktmbuf_free(static_cast<rte_mbuf*>(held.packet)); });
+    neighbors_.update(update, now_, [](const neighbor::Held& held, const neighbor::Neighbor&) {
+      rte_pktmbuf_free(static_cast<rte_mbuf*>(held.packet));
+    });
   }
   fragments_.advance(kNever - 1, [this](const flow::HeldFragment& held, const Tuple*) { give_up(held); });
   Message message;
@@ -139,7 +156,8 @@ bool Worker::withdraw() {
 }
 
 void Worker::run_task() {
-  if (task_state_.load(std::memory_order_relaxed) != TaskState::waiting) [[likely]] return;
+  if (task_state_.load(std::memory_order_relaxed) != TaskState::waiting) [[likely]]
+    return;
   TaskState expected = TaskState::waiting;
   if (!task_state_.compare_exchange_strong(expected, TaskState::running, std::memory_order_acq_rel)) return;
   task_(*this, task_argument_);
@@ -169,7 +187,8 @@ void Worker::prove_steering(const Packet& p) {
   const std::uint32_t seen = steering_seen_[p.port]++;
   if (seen >= 1000 && seen % 4096 != 0) return;
   if (p.info.fragment || (p.info.tuple.protocol != kProtocolTcp && p.info.tuple.protocol != kProtocolUdp)) return;
-  const unsigned queue = steering_.worker_of(steering_.toeplitz().bucket(p.info.tuple)) % config_.ports[p.port].tx_queues;
+  const unsigned queue =
+      steering_.worker_of(steering_.toeplitz().bucket(p.info.tuple)) % config_.ports[p.port].tx_queues;
   auto& counters = counters_.steering[p.port];
   (queue == config_.index ? counters.matched : counters.missed).add(1);
 }
@@ -184,9 +203,12 @@ Fate Worker::process(Packet& p, const Visit& visit) {
     capture_copied_ = std::min<std::size_t>(p.mbuf->data_len, capture_->filter().snap_length);
     std::memcpy(capture_copy_.data(), p.data, capture_copied_);
   }
-  if (p.error != ParseError::none) [[unlikely]] return drop(reason_of(p.error));
-  if (snapshot_ == nullptr) [[unlikely]] return drop(DropReason::not_ours);
-  if (p.info.fragment) [[unlikely]] return fragment(p, false);
+  if (p.error != ParseError::none) [[unlikely]]
+    return drop(reason_of(p.error));
+  if (snapshot_ == nullptr) [[unlikely]]
+    return drop(DropReason::not_ours);
+  if (p.info.fragment) [[unlikely]]
+    return fragment(p, false);
   return resume(p, visit);
 }
 
@@ -204,16 +226,20 @@ Fate Worker::resume(Packet& p, const Visit& visit) {
 
 void Worker::finish(Packet& p, Fate fate) {
   counters_.exits[static_cast<unsigned>(fate.exit)].add(1);
-  if (fate.exit == Exit::dropped) [[unlikely]] counters_.drops[static_cast<unsigned>(fate.reason)].add(1);
+  if (fate.exit == Exit::dropped) [[unlikely]]
+    counters_.drops[static_cast<unsigned>(fate.reason)].add(1);
   if (capture_ != nullptr) [[unlikely]] {
-    capture_->offer(now_, p.port, p.info, {capture_copy_.data(), capture_copied_}, p.info.frame_length, fate.exit, fate.reason);
+    capture_->offer(now_, p.port, p.info, {capture_copy_.data(), capture_copied_}, p.info.frame_length, fate.exit,
+                    fate.reason);
   }
   const bool kept = fate.exit == Exit::forwarded || fate.exit == Exit::held || fate.exit == Exit::handed_over ||
                     fate.exit == Exit::exception;
   if (!kept) rte_pktmbuf_free(p.mbuf);
 }
 
-void Worker::count_drop(DropReason reason, std::uint64_t n) { counters_.drops[static_cast<unsigned>(reason)].add(n); }
+void Worker::count_drop(DropReason reason, std::uint64_t n) {
+  counters_.drops[static_cast<unsigned>(reason)].add(n);
+}
 
 Fate Worker::give(Packet& p, unsigned worker, Message::Kind kind, Handover why, const Visit& visit) {
   Message message;
@@ -232,8 +258,8 @@ Fate Worker::give(Packet& p, unsigned worker, Message::Kind kind, Handover why, 
   return {Exit::handed_over, DropReason::count};
 }
 
-// Fragments (shallow virtual reassembly): the owner of (addresses, id) learns the ports from the first fragment and lends them
-// to the others, which then go their flow's way like whole packets.
+// Fragments (shallow virtual reassembly): the owner of (addresses, id) learns the ports from the first fragment and
+// lends them to the others, which then go their flow's way like whole packets.
 Fate Worker::fragment(Packet& p, bool owner_known) {
   if (!owner_known && shared_.mailboxes.workers() > 1) {
     const unsigned owner = steering_.worker_of(steering_.fragment_bucket(p.info));
@@ -247,7 +273,8 @@ Fate Worker::fragment(Packet& p, bool owner_known) {
   }
   // IPv6 names fragments by (addresses, id) alone: a later one's protocol may be an extension header's (RFC 8200 4.5).
   const bool v4 = p.info.network == packet::Network::ipv4;
-  const flow::FragmentKey key{p.info.tuple.src, p.info.tuple.dst, p.info.fragment_id, v4 ? p.info.tuple.protocol : std::uint8_t{0}};
+  const flow::FragmentKey key{p.info.tuple.src, p.info.tuple.dst, p.info.fragment_id,
+                              v4 ? p.info.tuple.protocol : std::uint8_t{0}};
   // Those that waited for this one, and those whose wait is over.
   std::array<flow::HeldFragment, flow::kFragmentsHeldPerDatagram> waiting;
   std::size_t count = 0;
@@ -261,9 +288,12 @@ Fate Worker::fragment(Packet& p, bool owner_known) {
   Tuple tuple = p.info.tuple;
   if (later) {
     switch (fragments_.later(key, {p.mbuf, p.port}, now_, tuple, release)) {
-      case flow::FragmentTable::Later::matched: break;
-      case flow::FragmentTable::Later::held: return {Exit::held, DropReason::count};
-      case flow::FragmentTable::Later::refused: return drop(DropReason::fragment_limit);
+      case flow::FragmentTable::Later::matched:
+        break;
+      case flow::FragmentTable::Later::held:
+        return {Exit::held, DropReason::count};
+      case flow::FragmentTable::Later::refused:
+        return drop(DropReason::fragment_limit);
     }
     p.info.tuple = tuple;
     p.hash = flows_.hash(tuple);
@@ -313,7 +343,8 @@ void Worker::take_message(Message& message) {
     return;
   }
   Packet p;
-  if (!parse(p, message.mbuf, message.port)) return finish(p, drop(reason_of(p.error)));  // cannot be: it was parsed before
+  if (!parse(p, message.mbuf, message.port))
+    return finish(p, drop(reason_of(p.error)));  // cannot be: it was parsed before
   if (snapshot_ == nullptr) return finish(p, drop(DropReason::not_ours));
   if (capture_ != nullptr) [[unlikely]] {
     capture_copied_ = std::min<std::size_t>(p.mbuf->data_len, capture_->filter().snap_length);
@@ -327,24 +358,29 @@ void Worker::take_message(Message& message) {
               .granted = kNoSlot,
               .denied = message.denied};
   switch (message.kind) {
-    case Kind::fragment: return finish(p, fragment(p, true));
-    case Kind::neighbor: return finish(p, handle_neighbor(p));
+    case Kind::fragment:
+      return finish(p, fragment(p, true));
+    case Kind::neighbor:
+      return finish(p, handle_neighbor(p));
     case Kind::persistence_query: {
       visit.persistence_done = true;
-      if (const auto* service = snapshot_->find_service(p.info.tuple.dst, p.info.tuple.dst_port, p.info.tuple.protocol)) {
+      if (const auto* service =
+              snapshot_->find_service(p.info.tuple.dst, p.info.tuple.dst_port, p.info.tuple.protocol)) {
         visit.persisted = persistent_backend(snapshot_->pools[service->pool], p);
       }
       return finish(p, give(p, message.from, Kind::persistence_answer, Handover::persistence, visit));
     }
     case Kind::grant_query: {
       const snapshot::Backend* backend = snapshot_->backend_of_slot(message.backend);
-      // The asker may still run a snapshot with a limit that is gone here: it gets a real token all the same, because whatever
-      // is given out comes back.
-      const std::uint32_t limit = backend == nullptr || backend->max_connections == 0 ? std::numeric_limits<std::uint32_t>::max()
-                                                                                      : backend->max_connections;
+      // The asker may still run a snapshot with a limit that is gone here: it gets a real token all the same, because
+      // whatever is given out comes back.
+      const std::uint32_t limit = backend == nullptr || backend->max_connections == 0
+                                      ? std::numeric_limits<std::uint32_t>::max()
+                                      : backend->max_connections;
       const bool given = shared_.limits.try_grant(config_.index, message.backend, limit);
       visit.granted = message.backend;
-      const Fate fate = give(p, message.from, given ? Kind::grant_given : Kind::grant_denied, Handover::connection_limit, visit);
+      const Fate fate =
+          give(p, message.from, given ? Kind::grant_given : Kind::grant_denied, Handover::connection_limit, visit);
       if (given && fate.exit == Exit::dropped) shared_.limits.release(config_.index, message.backend);
       return finish(p, fate);
     }
@@ -359,7 +395,8 @@ void Worker::take_message(Message& message) {
       *free = message.backend;
       break;
     }
-    default: break;  // packet, persistence_answer
+    default:
+      break;  // packet, persistence_answer
   }
   if (p.info.later_fragment()) {
     p.info.tuple.src_port = message.src_port;
@@ -367,7 +404,8 @@ void Worker::take_message(Message& message) {
     p.hash = flows_.hash(p.info.tuple);
   }
   const Fate fate = resume(p, visit);
-  // A token that came back for a packet that did not start a flow (a twin did meanwhile) is returned by start_service_flow or here.
+  // A token that came back for a packet that did not start a flow (a twin did meanwhile) is returned by
+  // start_service_flow or here.
   if (visit.granted != kNoSlot && !grant_used_) shared_.limits.release(config_.index, visit.granted);
   grant_used_ = false;
   finish(p, fate);
@@ -381,7 +419,8 @@ void Worker::timers() {
   if (sweeping_) sweep();
   fragments_.advance(now_, [this](const flow::HeldFragment& held, const Tuple*) { give_up(held); });
   if (resolver_ && snapshot_ != nullptr) resolver_->advance(now_, *this);
-  neighbors_.advance(now_, [this](const neighbor::Held& held, const neighbor::Neighbor& to) { release_held(held, to); });
+  neighbors_.advance(now_,
+                     [this](const neighbor::Held& held, const neighbor::Neighbor& to) { release_held(held, to); });
   send_wanted();
   if (shared_.mailboxes.workers() > 1 && now_ - load_gathered_ >= kMillisecond) {
     load_.gather();
@@ -411,6 +450,8 @@ void Worker::end_flow(flow::Flow& flow) {
   flows_.erase(flow);
 }
 
-std::size_t Worker::held() const { return neighbors_.held() + fragments_.held(); }
+std::size_t Worker::held() const {
+  return neighbors_.held() + fragments_.held();
+}
 
 }  // namespace headgate::worker

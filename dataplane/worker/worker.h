@@ -1,9 +1,9 @@
-// A worker: one deterministic function, step(now, frames in) -> frames out, over the snapshot, its mailboxes and its own
-// tables. It reads no clock, makes no system call, allocates nothing per packet and holds no lock.
+// A worker: one deterministic function, step(now, frames in) -> frames out, over the snapshot, its mailboxes and its
+// own tables. It reads no clock, makes no system call, allocates nothing per packet and holds no lock.
 //
-// Life of a packet (design section 3): pass 1 parses and hashes a burst, pass 2 prefetches, pass 3 acts. A packet of a known
-// flow is rewritten and sent (forwarding.cc); any other is admitted or refused (admission.cc: decide() says what would happen
-// and changes nothing, execute() does it; explain() is decide() in words).
+// Life of a packet (design section 3): pass 1 parses and hashes a burst, pass 2 prefetches, pass 3 acts. A packet of a
+// known flow is rewritten and sent (forwarding.cc); any other is admitted or refused (admission.cc: decide() says what
+// would happen and changes nothing, execute() does it; explain() is decide() in words).
 //
 // Thread rule: everything but the constructor, post() and the counters' readers runs on the worker's thread.
 #pragma once
@@ -79,20 +79,31 @@ struct Fate {
 // What becomes of a packet that is not part of a live flow, or is: the outcome of decide().
 struct Decision {
   enum class Action : std::uint8_t {
-    drop, reject, forward, start_service, start_probe, start_snat, start_route, ping, icmp_error, to_kernel, from_kernel,
-    neighbor, hand_over
+    drop,
+    reject,
+    forward,
+    start_service,
+    start_probe,
+    start_snat,
+    start_route,
+    ping,
+    icmp_error,
+    to_kernel,
+    from_kernel,
+    neighbor,
+    hand_over
   };
   Action action = Action::drop;
   telemetry::DropReason reason = telemetry::DropReason::count;
   telemetry::Handover handover = telemetry::Handover::steering;
   bool existing_flow = false;
-  std::uint8_t owner = 0;                  // worker
+  std::uint8_t owner = 0;  // worker
   std::uint16_t bucket = 0;
-  flow::Flow* flow = nullptr;              // forward, icmp_error; also an expired or closed one to replace
+  flow::Flow* flow = nullptr;  // forward, icmp_error; also an expired or closed one to replace
   flow::Direction direction = flow::Direction::forward;
   const snapshot::Service* service = nullptr;
-  std::uint16_t backend = snapshot::kNone;  // start_service, start_probe: index into backends
-  bool balanced = false;                    // chosen by the balancer, which must be told when it is used
+  std::uint16_t backend = snapshot::kNone;         // start_service, start_probe: index into backends
+  bool balanced = false;                           // chosen by the balancer, which must be told when it is used
   const snapshot::Interface* interface = nullptr;  // start_snat, start_route: where the servers are
 };
 
@@ -155,7 +166,8 @@ class Worker final : private neighbor::ResolverSink {
   const snapshot::Snapshot* snapshot() const { return snapshot_; }
   // The backend persistence would give this client; only the decider of its prefix knows.
   Slot persistent_slot(const snapshot::Pool& pool, const IpAddress& client) const {
-    const std::uint16_t index = pool.persistence_timeout == 0 ? snapshot::kNone : persistence_.find(*snapshot_, pool, client, now_);
+    const std::uint16_t index =
+        pool.persistence_timeout == 0 ? snapshot::kNone : persistence_.find(*snapshot_, pool, client, now_);
     return index == snapshot::kNone ? kNoSlot : snapshot_->backends[index].slot;
   }
   std::uint32_t now_ms() const { return now_ms_; }
@@ -219,7 +231,8 @@ class Worker final : private neighbor::ResolverSink {
   // forwarding.cc
   Fate forward(Packet& p, flow::Flow& flow, flow::Direction direction);
   Fate predict(const Packet& p, const flow::Flow& flow, flow::Direction direction) const;
-  Fate check_size(const Packet& p, const flow::Flow& flow, flow::Direction direction, const snapshot::Interface& out) const;
+  Fate check_size(const Packet& p, const flow::Flow& flow, flow::Direction direction,
+                  const snapshot::Interface& out) const;
   void resolve_hops(flow::Flow& flow);
   struct Hop {
     IpAddress address;
@@ -264,7 +277,8 @@ class Worker final : private neighbor::ResolverSink {
   void plan_removals(const snapshot::Snapshot& after);
   void sweep();
   bool being_removed(const flow::Flow& flow) const {
-    return sweeping_ && flow.backend_slot < removal_.size() && removal_[flow.backend_slot] != snapshot::RemovalPolicy::keep;
+    return sweeping_ && flow.backend_slot < removal_.size() &&
+           removal_[flow.backend_slot] != snapshot::RemovalPolicy::keep;
   }
   void remove_flow(flow::Flow& flow);
 
