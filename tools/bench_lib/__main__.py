@@ -13,6 +13,7 @@ from typing import Any
 from lab_lib.shell import REPOSITORY, CommandFailed, Refused
 
 from . import lab, testpmd
+from .share import favour
 
 PRESET = "release"
 WORKER_BENCH = REPOSITORY / "build" / PRESET / "bin" / "headgate-bench-forward"
@@ -84,7 +85,15 @@ def worker_bench(what: str, quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "result.json"
         cpu = str(max(os.sched_getaffinity(0)))
-        subprocess.run([str(WORKER_BENCH), what, "--json", str(file), "--cpu", cpu, *(["--quick"] if quick else [])], check=True)
+        command = [str(WORKER_BENCH), what, "--json", str(file), "--cpu", cpu, *(["--quick"] if quick else [])]
+        with subprocess.Popen(command, start_new_session=True) as process:
+            favour(process.pid)
+            try:
+                code = process.wait()
+            finally:
+                process.kill()
+        if code != 0:
+            raise subprocess.CalledProcessError(code, command)
         text = file.read_text()
     return json.loads(text) if text else {}
 

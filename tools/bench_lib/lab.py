@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import statistics
 import subprocess
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from lab_lib.shell import Refused, wait_for
 from lab_lib.site import Site, SiteOptions
 
 from . import testpmd
+from .share import favour
 
 WORKER_CPU, OTHERS_CPU = 0, 1
 SERVER = "web1"
@@ -89,6 +89,7 @@ def config() -> Config:
 @contextlib.contextmanager
 def box(site: Site) -> Iterator[None]:
     site.start_box(config())
+    favour(site.processes.pid(BOX, "supervisor") or 0)
     try:
         yield
     finally:
@@ -99,14 +100,16 @@ def box(site: Site) -> Iterator[None]:
 def wire(site: Site) -> Iterator[None]:
     devices = [f"net_af_xdp{i},iface={name}" for i, name in enumerate(("eth-front", "eth-servers"))]
     log = open(site.run_dir / "testpmd.log", "w+")
-    process = site.popen(BOX, *testpmd.command(WORKER_CPU, OTHERS_CPU, devices, "io", stats=False), stdin=subprocess.PIPE, stdout=log)
+    # A session of its own, as the box's daemons have: the scheduler shares processors out by session (autogroup).
+    process = site.popen(BOX, *testpmd.command(WORKER_CPU, OTHERS_CPU, devices, "io", stats=False), stdin=subprocess.PIPE, stdout=log,
+                         start_new_session=True)
+    favour(process.pid)
     try:
         target = at.url(at.web(SERVER))
         wait_for(lambda: site.curl(target, check=False, timeout=1).returncode == 0, f"an answer over the wire ({log.name})", 20)
         yield
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        process.communicate("stop\nquit\n", timeout=20)
         log.close()
 
 
