@@ -11,7 +11,7 @@ Nanos Network::delay() {
   return delay;
 }
 
-void Network::send(Nanos now, unsigned to, Frame frame) {
+void Network::send(Nanos now, unsigned to, Frame frame, bool may_corrupt) {
   ++counters_.sent;
   if (rng_.chance(faults_.loss)) {
     ++counters_.lost;
@@ -21,7 +21,7 @@ void Network::send(Nanos now, unsigned to, Frame frame) {
     ++counters_.duplicated;
     arrivals_.push({now + delay(), serial_++, to, frame});
   }
-  if (rng_.chance(faults_.corrupt)) {
+  if (may_corrupt && rng_.chance(faults_.corrupt)) {
     ++counters_.corrupted;
     frame[rng_.below(static_cast<std::uint32_t>(frame.size()))] ^= static_cast<std::uint8_t>(1u << rng_.below(8));
   }

@@ -36,7 +36,9 @@ class Network {
 
   explicit Network(std::uint64_t seed) : rng_(seed) {}
   void set_faults(const Faults& faults) { faults_ = faults; }
-  void send(Nanos now, unsigned to, Frame frame);
+  // may_corrupt: at most one bit is flipped. Not on both legs of a frame's way: two flips can cancel out in the
+  // checksum.
+  void send(Nanos now, unsigned to, Frame frame, bool may_corrupt);
   Nanos next_arrival() const { return arrivals_.empty() ? kNever : arrivals_.top().time; }
   // The next frame that arrives by `now`.
   std::optional<Arrival> receive(Nanos now);

@@ -17,10 +17,14 @@ namespace {
 
 constexpr const char* kWeights[] = {"1,1,1", "3,2,1", "1,5,2"};
 
-// Which stream of bytes: both directions of every connection to a port send the same two, so a receiver needs to know nothing
-// about who its peer is.
-std::uint32_t stream_up(std::uint16_t port) { return port * 2u; }
-std::uint32_t stream_down(std::uint16_t port) { return port * 2u + 1; }
+// Both ends know a connection by the client's initial sequence number, the one thing that no mode changes; each
+// connection has its own two streams of bytes.
+std::uint32_t stream_up(std::uint32_t initial_sequence) {
+  return initial_sequence * 2u;
+}
+std::uint32_t stream_down(std::uint32_t initial_sequence) {
+  return initial_sequence * 2u + 1;
+}
 
 // The packet inside a tunnel, as an Ethernet frame.
 std::optional<Frame> decapsulated(const Frame& frame, const packet::PacketInfo& info) {
@@ -38,19 +42,22 @@ std::optional<Frame> decapsulated(const Frame& frame, const packet::PacketInfo& 
 }
 
 Segment segment_of(const Frame& frame, const packet::PacketInfo& info) {
-  Segment segment{.flags = info.tcp_flags};
+  Segment segment{.flags = info.tcp_flags, .sequence = 0, .acknowledgment = 0, .payload = {}};
   if (info.tuple.protocol == kProtocolTcp) {
     segment.sequence = load_be32(&frame[info.l4_offset + 4]);
     segment.acknowledgment = load_be32(&frame[info.l4_offset + 8]);
   }
-  const std::size_t length = info.tuple.protocol == kProtocolUdp ? load_be16(&frame[info.l4_offset + 4]) : info.l4_length;
-  segment.payload.assign(frame.begin() + info.payload_offset, frame.begin() + static_cast<std::ptrdiff_t>(info.l4_offset + length));
+  const std::size_t length =
+      info.tuple.protocol == kProtocolUdp ? load_be16(&frame[info.l4_offset + 4]) : info.l4_length;
+  segment.payload.assign(frame.begin() + info.payload_offset,
+                         frame.begin() + static_cast<std::ptrdiff_t>(info.l4_offset + length));
   return segment;
 }
 
 // As a host's stack takes it: whole, for its protocol, with a right checksum.
 bool acceptable(const Frame& frame, packet::PacketInfo& info) {
-  if (packet::parse(frame, frame.size(), info) != packet::ParseError::none || !info.is_ip() || info.fragment) return false;
+  if (packet::parse(frame, frame.size(), info) != packet::ParseError::none || !info.is_ip() || info.fragment)
+    return false;
   return packet::l4_checksum_ok(frame, info);
 }
 
@@ -76,10 +83,11 @@ Plan random_plan(std::uint64_t seed) {
 }
 
 std::string describe(const Plan& plan) {
-  return "seed " + std::to_string(plan.seed) + ": " + std::to_string(plan.workers) + " workers, " + std::to_string(plan.connections) +
-         " connections, " + std::to_string(plan.udp_flows) + " udp, loss " + std::to_string(plan.faults.loss) + ", duplicate " +
-         std::to_string(plan.faults.duplicate) + ", reorder " + std::to_string(plan.faults.reorder) + ", corrupt " +
-         std::to_string(plan.faults.corrupt) + ", delay " + std::to_string(plan.faults.delay_max / kMillisecond) + " ms, snapshots every " +
+  return "seed " + std::to_string(plan.seed) + ": " + std::to_string(plan.workers) + " workers, " +
+         std::to_string(plan.connections) + " connections, " + std::to_string(plan.udp_flows) + " udp, loss " +
+         std::to_string(plan.faults.loss) + ", duplicate " + std::to_string(plan.faults.duplicate) + ", reorder " +
+         std::to_string(plan.faults.reorder) + ", corrupt " + std::to_string(plan.faults.corrupt) + ", delay " +
+         std::to_string(plan.faults.delay_max / kMillisecond) + " ms, snapshots every " +
          std::to_string(plan.snapshot_every / kMillisecond) + " ms";
 }
 
@@ -97,11 +105,13 @@ void Simulation::add_clients() {
     const bool tcp = i < plan_.connections, v4 = rng_.below(2) == 0;
     const auto port = static_cast<std::uint16_t>(20000 + i);
     Client client;
-    client.tuple = {ip(v4 ? "192.0.2.10" : "2001:db8:1::10"), ip((v4 ? "192.0.2." : "2001:db8:1::") + std::to_string(100 + rng_.below(7))), port,
+    client.tuple = {ip(v4 ? "192.0.2.10" : "2001:db8:1::10"),
+                    ip((v4 ? "192.0.2." : "2001:db8:1::") + std::to_string(100 + rng_.below(7))), port,
                     static_cast<std::uint16_t>(tcp ? 80 : 53), tcp ? kProtocolTcp : kProtocolUdp};
     client.start = box_.now() + rng_.next() % plan_.fault_time;
     if (tcp) {
-      client.tcp = std::make_unique<TcpEnd>(TcpEnd::Role::client, static_cast<std::uint32_t>(rng_.next()), stream_up(80), stream_down(80),
+      const auto initial = static_cast<std::uint32_t>(rng_.next());
+      client.tcp = std::make_unique<TcpEnd>(TcpEnd::Role::client, initial, stream_up(initial), stream_down(initial),
                                             rng_.below(static_cast<std::uint32_t>(plan_.bytes_max)));
     } else {
       client.udp = std::make_unique<UdpClient>(port, 1 + rng_.below(20));
@@ -120,7 +130,7 @@ void Simulation::send(const Tuple& tuple, const Segment& segment, bool from_clie
   const std::uint16_t port = from_client ? kOutside : kInside;
   spec.eth_dst = direct ? box_.lan().mac("192.0.2.10") : Box::mac(port);
   const unsigned to = direct ? kToClients : from_client ? kToBoxOutside : kToBoxInside;
-  network_.send(box_.now(), to, tuple.protocol == kProtocolTcp ? tcp_frame(spec) : udp_frame(spec));
+  network_.send(box_.now(), to, tuple.protocol == kProtocolTcp ? tcp_frame(spec) : udp_frame(spec), !direct);
 }
 
 void Simulation::speak(Client& client) {
@@ -171,7 +181,8 @@ void Simulation::server_segment(const Tuple& arrived, const Segment& segment, bo
   if (at == servers_.end()) {
     if (!opens) return;  // a kernel would answer RST; silence is harder on the box
     ServerEnd server{.tuple = arrived.reversed(), .direct = direct};
-    server.tcp = std::make_unique<TcpEnd>(TcpEnd::Role::server, static_cast<std::uint32_t>(rng_.next()), stream_down(80), stream_up(80),
+    server.tcp = std::make_unique<TcpEnd>(TcpEnd::Role::server, static_cast<std::uint32_t>(rng_.next()),
+                                          stream_down(segment.sequence), stream_up(segment.sequence),
                                           rng_.below(static_cast<std::uint32_t>(plan_.bytes_max)));
     at = servers_.emplace(key, std::move(server)).first;
   }
@@ -180,17 +191,23 @@ void Simulation::server_segment(const Tuple& arrived, const Segment& segment, bo
 }
 
 void Simulation::from_box(const std::vector<Out>& out) {
-  for (const Out& o : out) network_.send(box_.now(), o.port == kOutside ? kToClients : kToServers, o.frame);
+  for (const Out& o : out) network_.send(box_.now(), o.port == kOutside ? kToClients : kToServers, o.frame, false);
 }
 
 void Simulation::deliver(const Network::Arrival& arrival) {
   for (const std::uint8_t byte : arrival.frame) trace_ = fold_multiply(trace_ ^ byte, 0x9e3779b97f4a7c15ull);
   trace_ = fold_multiply(trace_ ^ arrival.time, 0xe7037ed1a0b428dbull);
   switch (arrival.to) {
-    case kToBoxOutside: box_.inject(kOutside, arrival.frame); return from_box(box_.run());
-    case kToBoxInside: box_.inject(kInside, arrival.frame); return from_box(box_.run());
-    case kToClients: return to_client(arrival.frame);
-    default: return to_server(arrival.frame);
+    case kToBoxOutside:
+      box_.inject(kOutside, arrival.frame);
+      return from_box(box_.run());
+    case kToBoxInside:
+      box_.inject(kInside, arrival.frame);
+      return from_box(box_.run());
+    case kToClients:
+      return to_client(arrival.frame);
+    default:
+      return to_server(arrival.frame);
   }
 }
 
@@ -255,10 +272,12 @@ std::string Simulation::run() {
 }
 
 unsigned Simulation::finished() const {
-  return static_cast<unsigned>(std::count_if(clients_.begin(), clients_.end(), [](const Client& c) { return c.tcp ? c.tcp->finished() : c.udp->finished(); }));
+  return static_cast<unsigned>(std::count_if(
+      clients_.begin(), clients_.end(), [](const Client& c) { return c.tcp ? c.tcp->finished() : c.udp->finished(); }));
 }
 unsigned Simulation::aborted() const {
-  return static_cast<unsigned>(std::count_if(clients_.begin(), clients_.end(), [](const Client& c) { return c.tcp && c.tcp->aborted(); }));
+  return static_cast<unsigned>(
+      std::count_if(clients_.begin(), clients_.end(), [](const Client& c) { return c.tcp && c.tcp->aborted(); }));
 }
 
 }  // namespace headgate::sim

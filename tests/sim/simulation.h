@@ -1,8 +1,9 @@
-// A whole site in virtual time: clients, one box of real workers, three servers, faulty links between them. Design section 5.3
-// in its first form: ARP and ND are answered without faults, and hosts speak the small protocols of transfer.h.
+// A whole site in virtual time: clients, one box of real workers, three servers, faulty links between them. Design
+// section 5.3 in its first form: ARP and ND are answered without faults, and hosts speak the small protocols of
+// transfer.h.
 //
-// Invariants checked while it runs and at its end: bytes delivered are a prefix of bytes sent; with faults off every exchange
-// ends; nothing leaks.
+// Invariants checked while it runs and at its end: bytes delivered are a prefix of bytes sent; with faults off every
+// exchange ends; nothing leaks.
 #pragma once
 
 #include <map>
@@ -21,10 +22,10 @@ struct Plan {
   unsigned workers = 2;
   unsigned connections = 40, udp_flows = 20;
   std::size_t bytes_max = 6000;  // each way
-  Faults faults;
-  Nanos fault_time = 5 * kSecond;      // then faults end
-  Nanos snapshot_every = 0;            // 0: none while it runs
-  Nanos patience = 200 * kSecond;      // after the faults
+  Faults faults{};
+  Nanos fault_time = 5 * kSecond;  // then faults end
+  Nanos snapshot_every = 0;        // 0: none while it runs
+  Nanos patience = 200 * kSecond;  // after the faults
 };
 // Faults, workers and load drawn from the seed.
 Plan random_plan(std::uint64_t seed);
@@ -46,15 +47,14 @@ class Simulation {
  private:
   struct Client {
     Tuple tuple;  // as the client sends
-    std::unique_ptr<TcpEnd> tcp;
+    std::unique_ptr<TcpEnd> tcp{};
     std::unique_ptr<UdpClient> udp;
     Nanos start = 0;
   };
   struct ServerEnd {
     Tuple tuple;  // as the server sends
     bool direct = false;
-    std::unique_ptr<TcpEnd> tcp;
-    std::uint32_t who = 0;
+    std::unique_ptr<TcpEnd> tcp{};
   };
   static constexpr unsigned kToBoxOutside = 0, kToBoxInside = 1, kToClients = 2, kToServers = 3;
 

@@ -11,8 +11,13 @@ using packet::kFin;
 using packet::kRst;
 using packet::kSyn;
 
-TcpEnd::TcpEnd(Role role, std::uint32_t initial_sequence, std::uint32_t who_sends, std::uint32_t who_receives, std::size_t to_send)
-    : role_(role), who_sends_(who_sends), who_receives_(who_receives), to_send_(to_send), next_to_send_(initial_sequence) {}
+TcpEnd::TcpEnd(Role role, std::uint32_t initial_sequence, std::uint32_t who_sends, std::uint32_t who_receives,
+               std::size_t to_send)
+    : role_(role),
+      who_sends_(who_sends),
+      who_receives_(who_receives),
+      to_send_(to_send),
+      next_to_send_(initial_sequence) {}
 
 void TcpEnd::receive(const Segment& segment) {
   if (segment.flags & kRst) {
@@ -26,7 +31,8 @@ void TcpEnd::receive(const Segment& segment) {
   if (!synchronized_) return;
   if (segment.flags & kAck) {
     if (const auto flying = in_flight()) {
-      const auto occupied = static_cast<std::uint32_t>(flying->payload.size() + ((flying->flags & (kSyn | kFin)) ? 1 : 0));
+      const auto occupied =
+          static_cast<std::uint32_t>(flying->payload.size() + ((flying->flags & (kSyn | kFin)) ? 1 : 0));
       if (segment.acknowledgment == next_to_send_ + occupied) {
         next_to_send_ += occupied;
         sent_ += flying->payload.size();
@@ -50,7 +56,7 @@ void TcpEnd::receive(const Segment& segment) {
 
 // The unacknowledged segment, built anew each time: it is a function of what was acknowledged.
 std::optional<Segment> TcpEnd::in_flight() const {
-  Segment segment{.sequence = next_to_send_, .acknowledgment = next_expected_};
+  Segment segment{.flags = 0, .sequence = next_to_send_, .acknowledgment = next_expected_, .payload = {}};
   if (!syn_acknowledged_) {
     if (role_ == Role::server && !synchronized_) return std::nullopt;
     segment.flags = static_cast<std::uint8_t>(kSyn | (synchronized_ ? kAck : 0));
@@ -102,7 +108,7 @@ void UdpClient::receive(const Segment& datagram) {
 std::optional<Segment> UdpClient::next(Nanos now) {
   if (finished() || resend_at_ > now) return std::nullopt;
   resend_at_ = now + kRetransmit;
-  return Segment{.payload = request()};
+  return Segment{.flags = 0, .sequence = 0, .acknowledgment = 0, .payload = request()};
 }
 
 }  // namespace headgate::sim

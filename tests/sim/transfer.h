@@ -1,5 +1,6 @@
-// Hosts' side of an exchange, reduced to what shows a middle box's faults: stop-and-wait with retransmission, over UDP and over
-// a TCP of handshake, data, FIN. Not a TCP: no window, no congestion control, one segment in flight per direction.
+// Hosts' side of an exchange, reduced to what shows a middle box's faults: stop-and-wait with retransmission, over UDP
+// and over a TCP of handshake, data, FIN. Not a TCP: no window, no congestion control, one segment in flight per
+// direction.
 //
 // Bytes are a function of (who, position), so a receiver can tell at every byte whether it is the right one.
 #pragma once
@@ -34,7 +35,8 @@ class TcpEnd {
  public:
   enum class Role : std::uint8_t { client, server };
   // The server begins to send when the client's FIN has come. `who_sends`, `who_receives` name the byte streams.
-  TcpEnd(Role role, std::uint32_t initial_sequence, std::uint32_t who_sends, std::uint32_t who_receives, std::size_t to_send);
+  TcpEnd(Role role, std::uint32_t initial_sequence, std::uint32_t who_sends, std::uint32_t who_receives,
+         std::size_t to_send);
 
   void receive(const Segment& segment);
   // What to send now: answers first, then the segment in flight when its time has come.
