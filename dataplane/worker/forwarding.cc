@@ -82,7 +82,10 @@ void Worker::resolve_hops(Flow& flow) {
     return ref;
   };
   flow.to_backend = resolve(frame_target(flow));
-  flow.to_client = flow.kind == Kind::probe ? kToKernel : resolve(flow.client);
+  // In dsr and tunnel mode nothing goes back through us: no need to know the client, who may be spoofed.
+  flow.to_client = flow.kind == Kind::probe ? kToKernel
+                   : flow.reverse_indexed   ? resolve(flow.client)
+                                            : neighbor::kNoNeighbor;
   // get() may have made room by freeing an entry: then every cached ref is in doubt, this one is not.
   if (neighbors_.epoch() != neighbor_epoch_) {
     neighbor_epoch_ = neighbors_.epoch();
