@@ -14,7 +14,7 @@ JOBS = os.cpu_count() or 2
 PYTHON = "/usr/bin/python3"
 FUZZ_SECONDS = {"default": 10, "full": 120}
 FUZZ_JUDGES = ("tests/fuzz/coverage", "tests/fuzz/planted")  # is the corpus good, and is a bug found at all?
-SWAP_TESTS = re.compile(r"snapshot|worker|mailbox|publisher|runner|telemetry|base", re.IGNORECASE)  # what threads share
+SWAP_TESTS = re.compile(r"snapshot|mailbox|publisher|runner|telemetry|base", re.IGNORECASE)  # what threads share
 
 
 @dataclass
