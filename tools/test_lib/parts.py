@@ -181,7 +181,7 @@ def system_part(tier: str) -> Outcome:
         return outcome.fail("the system tests need root: sudo tools/test")
     report = ROOT / "build" / "system.xml"
     report.unlink(missing_ok=True)
-    subprocess.run([PYTHON, "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider", "--tier", tier, f"--junitxml={report}",
+    subprocess.run([PYTHON, "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider", f"--tier={tier}", f"--junitxml={report}",
                     "tests/system"], cwd=ROOT, stdin=subprocess.DEVNULL)
     if not report.exists():
         return outcome.fail("pytest did not finish")
