@@ -114,7 +114,7 @@ int main(int argc, char** argv) {
     if (!json) die("cannot write " + options.json + ": " + std::strerror(errno));
   }
   if (options.what == "forward") {
-    const auto results = measure_forward(options.modes, options.flows, options.rounds);
+    const auto results = measure_forward(options.modes, options.flows, options.rounds, options.quick);
     if (json.is_open()) write_forward(json, results);
   } else if (options.what == "connections") {
     const double per_second = measure_connections(options.quick);
