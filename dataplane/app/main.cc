@@ -39,7 +39,7 @@ struct Options {
   std::string socket = "/run/headgate/dataplane.sock";
   std::string state_dir = "/run/headgate";
   std::uint32_t flows = 1 << 18;
-  unsigned memory_mb = 512;
+  unsigned memory_mb = 1024;
   unsigned buffers = 32768;
   bool no_huge = false;
   std::vector<unsigned> cpus;

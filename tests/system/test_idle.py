@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from lab_lib.site import Site
 
 from helpers import WEB
@@ -18,6 +20,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.tier("full")  # a busy machine charges 5.6 % for what takes less when it is idle
 def test_an_idle_dataplane_uses_less_than_3_percent_of_a_core(site: Site) -> None:
     pid = site.box.daemon_pid("headgate-dataplane")
     assert pid is not None

@@ -91,6 +91,7 @@ def test_fragments_in_any_order_follow_their_first_one(site: Site, order: str, a
     assert (echoed >= 256 * 12 + 8) is answered, echoed
 
 
+@pytest.mark.tier("full")  # the sniffer missed the error once in eight runs on a busy machine
 @FAMILIES
 @pytest.mark.parametrize("number", [100, 101], ids=["full_nat", "nat"])
 def test_an_icmp_error_of_the_client_reaches_the_server_it_quotes(site: Site, number: int, family: int) -> None:
