@@ -29,12 +29,13 @@ const char* name_of(Mode mode) {
 namespace {
 
 constexpr const char* kHelp =
-    "headgate-bench-forward WHAT [--quick] [--json FILE] [--mode MODE] [--flows N] [--rounds N] [--cpu N]\n"
+    "headgate-bench-forward WHAT [--quick] [--json FILE] [--mode MODE] [--flows N] [--rounds N] [--table N] [--cpu N]\n"
     "  forward      cycles per packet of established flows, each mode, 1 k to 10 M flows\n"
     "  connections  new TCP flows per second\n"
     "  workers      two workers on two processors beside one\n"
     "  memory       what 1 M flows keep resident\n"
     "  snapshot     1,000 services with 10,000 backends applied under traffic\n"
+    "--table: capacity of the flow table of connections.\n"
     "--mode and --flows restrict forward to one row; --rounds of 2,048 packets each, default 501. --cpu: processor to "
     "run on, default 1.\n"
     "Cycles are those of the time-stamp counter.\n";
@@ -46,6 +47,7 @@ struct Options {
   std::vector<std::uint32_t> flows{1'000, 100'000, 1'000'000, 10'000'000};
   unsigned cpu = 1;
   unsigned rounds = 0;
+  std::uint32_t table = 6'000'000;
 };
 
 Options parse(int argc, char** argv) {
@@ -69,6 +71,8 @@ Options parse(int argc, char** argv) {
       options.rounds = static_cast<unsigned>(std::atoi(value().c_str()));
     } else if (argument == "--flows") {
       options.flows = {static_cast<std::uint32_t>(std::atoi(value().c_str()))};
+    } else if (argument == "--table") {
+      options.table = static_cast<std::uint32_t>(std::atoi(value().c_str()));
     } else if (argument == "--mode") {
       const std::string name = value();
       std::erase_if(options.modes, [&](Mode mode) { return name != name_of(mode); });
@@ -117,7 +121,7 @@ int main(int argc, char** argv) {
     const auto results = measure_forward(options.modes, options.flows, options.rounds, options.quick);
     if (json.is_open()) write_forward(json, results);
   } else if (options.what == "connections") {
-    const double per_second = measure_connections(options.quick);
+    const double per_second = measure_connections(options.quick, options.table);
     if (json.is_open()) json << "{\"connections\":{\"per_second\":" << static_cast<std::uint64_t>(per_second) << "}}\n";
   } else if (options.what == "workers") {
     measure_workers(options.quick);

@@ -29,7 +29,8 @@ struct ForwardResult {
 std::vector<ForwardResult> measure_forward(std::span<const snapshot::Mode> modes, std::span<const std::uint32_t> flows,
                                            unsigned rounds, bool quick);
 // New flows per second of one core: SYN, SYN-ACK, ACK, FIN, FIN, ACK each, expiry included.
-double measure_connections(bool quick);
+// `capacity`: of the flow table; closed flows stay in it for 4 s.
+double measure_connections(bool quick, std::uint32_t capacity);
 // One worker beside none and beside another one.
 void measure_workers(bool quick);
 // What 1 M flows and their worker keep resident.

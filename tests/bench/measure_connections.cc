@@ -5,10 +5,10 @@
 
 namespace headgate::bench {
 
-double measure_connections(bool quick) {
+double measure_connections(bool quick, std::uint32_t capacity) {
   // Closed flows stay 4 s. Virtual time goes by the worker's own cycles, so that expiry and port reuse run as they
   // would at full load; only what comes after the first 5 s counts.
-  Site site({.flows = 6'000'000});
+  Site site({.flows = capacity});
   site.resolve_neighbors();
   Load load(site, 0);
   const Nanos start = site.now, warm = start + 5 * kSecond, end = warm + (quick ? 3 : 10) * kSecond;
