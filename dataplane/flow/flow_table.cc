@@ -255,12 +255,14 @@ std::uint32_t FlowTable::ms_until_expiry(std::uint32_t now_ms) const {
 
 int FlowTable::shed_class(State state) {
   switch (state) {
+    case State::tcp_closed:
+      return kShedClosed;
     case State::tcp_syn:
-      return 0;
+      return kShedHalfOpen;
     case State::udp_unreplied:
     case State::udp:
     case State::icmp:
-      return 1;
+      return kShedIdle;
     default:
       return -1;
   }
@@ -296,16 +298,18 @@ void FlowTable::shed_unlink(Flow& flow) {
 }
 
 Flow* FlowTable::shed_candidate() {
-  if (shed_head_[0] != kNil) return &flows_[shed_head_[0]];
+  for (const unsigned list : {kShedClosed, kShedHalfOpen}) {
+    if (shed_head_[list] != kNil) return &flows_[shed_head_[list]];
+  }
   // UDP entries move only here: the front is old by creation, so take the one of the first few that was idle longest,
   // and send the others to the back.
   Flow* oldest = nullptr;
-  for (unsigned i = 0; i < kShedTries && shed_head_[1] != kNil; ++i) {
-    Flow& flow = flows_[shed_head_[1]];
+  for (unsigned i = 0; i < kShedTries && shed_head_[kShedIdle] != kNil; ++i) {
+    Flow& flow = flows_[shed_head_[kShedIdle]];
     if (&flow == oldest) break;
     if (oldest == nullptr || static_cast<std::int32_t>(flow.last_seen_ms - oldest->last_seen_ms) < 0) oldest = &flow;
     shed_unlink(flow);
-    shed_link(flow, 1);
+    shed_link(flow, kShedIdle);
   }
   return oldest;
 }

@@ -2,9 +2,9 @@
 //
 // Thread rule: one worker owns it; nothing here is shared. No allocation after construction.
 // Invariants: a live flow has a forward index entry, a reverse one when reverse_indexed, is linked into the timer
-// wheel, and, when it may be shed (half-open TCP, UDP, ICMP), into the list of its class. Expiry is lazy: packets only
-// write last_seen; the wheel looks at a flow when its old deadline comes and moves it on. A flow past its deadline is
-// never found (find() says `expired` by the caller's check of is_expired()).
+// wheel, and, when it may be shed (closed or half-open TCP, UDP, ICMP), into the list of its class. Expiry is lazy:
+// packets only write last_seen; the wheel looks at a flow when its old deadline comes and moves it on. A flow past its
+// deadline is never found (find() says `expired` by the caller's check of is_expired()).
 #pragma once
 
 #include <array>
@@ -61,8 +61,8 @@ class FlowTable {
   // Milliseconds from now until expire() has something to look at, at most kWheelSlots ticks; 0 = now.
   std::uint32_t ms_until_expiry(std::uint32_t now_ms) const;
 
-  // The cheapest flow to give up: oldest half-open TCP, then oldest idle among UDP and ICMP (of the first kShedTries,
-  // the one idle longest); null when only established flows are left.
+  // The cheapest flow to give up: TCP that closed first, then oldest half-open, then oldest idle among UDP and ICMP (of
+  // the first kShedTries, the one idle longest); null when only established flows are left.
   Flow* shed_candidate();
 
   std::uint32_t size() const { return used_; }
@@ -80,6 +80,7 @@ class FlowTable {
   static constexpr unsigned kTickMs = 128;
   static constexpr unsigned kWheelSlots = 8192;  // 17 minutes; longer timeouts are looked at again then
   static constexpr unsigned kShedTries = 8;
+  static constexpr unsigned kShedClosed = 0, kShedHalfOpen = 1, kShedIdle = 2;  // lists, the cheapest first
   static constexpr std::uint32_t kHeadMark = 0x80000000u;
   static constexpr std::uint32_t kNil = 0xffffffffu;
 
@@ -121,7 +122,7 @@ class FlowTable {
   std::vector<std::uint64_t> wheel_occupied_;  // one bit per slot
   std::uint32_t wheel_tick_ = 0;               // next tick to look at
   bool wheel_started_ = false;
-  std::array<std::uint32_t, 2> shed_head_{kNil, kNil}, shed_tail_{kNil, kNil};
+  std::array<std::uint32_t, 3> shed_head_{kNil, kNil, kNil}, shed_tail_{kNil, kNil, kNil};
 };
 
 template <class F>

@@ -175,6 +175,20 @@ TEST(FlowTable, SaysWhenItWantsToBeLookedAt) {
   EXPECT_TRUE(gone);
 }
 
+TEST(FlowTable, ShedsWhatClosedFirstBeforeAnythingElse) {
+  FlowTable table(8, 1);
+  Flow* half_open = add(table, 1, 1, State::tcp_syn, kStart);
+  Flow* second = add(table, 1, 2, State::tcp_established, kStart);
+  Flow* first = add(table, 1, 3, State::tcp_established, kStart + 1);
+  table.set_state(*first, State::tcp_closed, kStart + 2);
+  table.set_state(*second, State::tcp_closed, kStart + 3);
+  for (Flow* expected : {first, second, half_open}) {
+    ASSERT_EQ(table.shed_candidate(), expected);
+    table.erase(*expected);
+  }
+  EXPECT_EQ(table.shed_candidate(), nullptr);
+}
+
 TEST(FlowTable, ShedsTheOldestHalfOpenThenIdleUdpAndNeverEstablished) {
   FlowTable table(100, 1);
   Flow* established = add(table, 1, 1, State::tcp_established, kStart);
