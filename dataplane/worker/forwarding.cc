@@ -206,24 +206,14 @@ void Worker::clamp(Packet& p, const Flow& flow, const Interface& out) {
 Fate Worker::tunnel(Packet& p, const Flow& flow, NeighborRef ref) {
   // Room: the outer headers take the place of the Ethernet header and grow into the headroom.
   const IpAddress target = frame_target(flow);
-  // A probe's local address is that of the inner packet, which may be of the other family.
+  // A probe's `local` belongs to the packet inside, which may be of the other family.
   IpAddress from = flow.kind == Kind::probe ? IpAddress{} : flow.local;
   if (from.is_unspecified()) {
     for (const IpAddress& address : snapshot_->interfaces[hop_interface_[ref]].resolve_from) {
       if (address.is_v4() == target.is_v4() && !address.is_unspecified()) from = address;
     }
   }
-  if (from.is_unspecified()) return drop(DropReason::no_local_address);
-  // A probe's `local` has the family of the packet inside; across families the tunnel starts at another address of
-  // ours.
-  IpAddress source = flow.local;
-  if (source.is_v4() != target.is_v4()) {
-    const auto& ours = snapshot_->interfaces[hop_interface_[ref]].resolve_from;
-    const auto fits = [&](const IpAddress& a) { return !a.is_unspecified() && a.is_v4() == target.is_v4(); };
-    const auto found = std::find_if(ours.begin(), ours.end(), fits);
-    if (found == ours.end()) return drop(DropReason::no_local_address);
-    source = *found;
-  }
+  if (from.is_unspecified() || from.is_v4() != target.is_v4()) return drop(DropReason::no_local_address);
   const unsigned length = forward::encapsulation_length(target.is_v4(), flow.gue);
   const unsigned in_front = p.info.l3_offset;
   if (length > in_front) {

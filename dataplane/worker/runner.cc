@@ -112,7 +112,8 @@ void Runner::run() {
   TxBatch tx(ports_.size());
   std::vector<Frame> frames;
   frames.reserve(kBurst * ports_.size());
-  unsigned idle_polls = 0;
+  Nanos last_work = clock_.now();
+  bool armed = false;
   reader_.online();
   while (!stop_.load(std::memory_order_relaxed)) {
     const std::size_t received = receive(frames);
@@ -122,30 +123,47 @@ void Runner::run() {
     transmit(tx);
     if (wakers_.size() > 1) wake_others();
     if (received != 0 || mail) {
-      worker_.counters().busy_ns.add(clock_.now() - start);
-      idle_polls = 0;
+      last_work = clock_.now();
+      worker_.counters().busy_ns.add(last_work - start);
       nap_ = kNapMin;
-    } else if (idle_ == Idle::adaptive && ++idle_polls >= kIdlePolls) {
-      sleep();
+      if (armed) disarm();
+      armed = false;
+    } else if (idle_ == Idle::adaptive && start - last_work >= kSpin) {
+      // The round after arming looks at the queues once more: what came before the interrupt was on would not wake us.
+      if (armed) {
+        sleep();
+        disarm();
+      } else {
+        arm();
+      }
+      armed = !armed;
     }
   }
+  if (armed) disarm();
   reader_.offline();
 }
 
-void Runner::sleep() {
-  Waker& waker = *wakers_[worker_.index()];
-  waker.prepare();
+void Runner::arm() {
+  wakers_[worker_.index()]->prepare();
   const auto queue = static_cast<std::uint16_t>(worker_.index());
   for (port::Port* port : ports_) {
     if (queue < port->queues()) port->arm_rx(queue);
   }
-  // Whatever was sent before prepare() is seen here; whatever comes after wakes us.
+}
+
+void Runner::disarm() {
+  wakers_[worker_.index()]->awake();
+  const auto queue = static_cast<std::uint16_t>(worker_.index());
+  for (port::Port* port : ports_) {
+    if (queue < port->queues()) port->disarm_rx(queue);
+  }
+}
+
+void Runner::sleep() {
+  // Whatever was sent before arm() is seen here; whatever comes after wakes us.
   const Nanos now = clock_.now();
   const Nanos deadline = worker_.next_deadline();
-  if (stop_.load() || !worker_.mailbox_empty() || deadline <= now) {
-    waker.awake();
-    return;
-  }
+  if (stop_.load() || !worker_.mailbox_empty() || deadline <= now) return;
   Nanos span = std::min<Nanos>(deadline - now, kSleepMax);
   if (!all_have_fds_) {
     span = std::min(span, nap_);
@@ -153,17 +171,13 @@ void Runner::sleep() {
   }
   pollfd entries[kPortsMax + 1];
   nfds_t count = 0;
-  entries[count++] = {waker.fd(), POLLIN, 0};
+  entries[count++] = {wakers_[worker_.index()]->fd(), POLLIN, 0};
   for (const int fd : fds_) entries[count++] = {fd, POLLIN, 0};
   reader_.offline();
   worker_.counters().sleeps.add(1);
   const timespec wait{static_cast<time_t>(span / kSecond), static_cast<long>(span % kSecond)};
   ppoll(entries, count, &wait, nullptr);
   reader_.online();
-  waker.awake();
-  for (port::Port* port : ports_) {
-    if (queue < port->queues()) port->disarm_rx(queue);
-  }
 }
 
 }  // namespace headgate::worker

@@ -1,6 +1,6 @@
 // Runs one worker on one thread: clock, port calls, sleep. The worker itself knows none of these.
 //
-// poll: spins. adaptive: after kIdlePolls empty rounds the worker goes RCU-offline and sleeps on its queues'
+// poll: spins. adaptive: after kSpin without work the worker goes RCU-offline and sleeps on its queues'
 // descriptors and a wake event, until the worker's next deadline at most; ports without a descriptor make it nap 100
 // us, growing to 1 ms.
 #pragma once
@@ -68,12 +68,15 @@ class Runner {
   void stop();
 
  private:
-  static constexpr unsigned kIdlePolls = 64;
+  // A poll of an empty AF_XDP queue costs a system call: counted in rounds, spinning cost more than the work between.
+  static constexpr Nanos kSpin = 20 * kMicrosecond;
   static constexpr Nanos kNapMin = 100 * kMicrosecond, kNapMax = kMillisecond, kSleepMax = 500 * kMillisecond;
 
   std::size_t receive(std::vector<Frame>& frames);
   void transmit(TxBatch& tx);
   void wake_others();
+  void arm();     // from here on a frame or a message wakes us
+  void disarm();
   void sleep();
 
   Worker& worker_;

@@ -1,4 +1,5 @@
-"""Downloads a URL over one TCP connection and prints JSON: its SHA-256, and the longest time without a byte.
+"""Downloads a URL over one TCP connection and prints JSON: a line when the server has answered, then the result with its SHA-256
+and the longest time without a byte.
 
 Runs on a host of the site. A second thread measures how late this process itself is woken, so that a test can tell a stall of
 the network from a busy machine.
@@ -52,6 +53,7 @@ def main() -> None:
         response = connection.getresponse()
         if response.status != 200:
             raise OSError(f"HTTP {response.status}")
+        print(json.dumps({"answered": True}), flush=True)
         while True:
             before = time.monotonic()
             data = response.read1(1 << 18)

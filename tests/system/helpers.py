@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -49,16 +50,25 @@ def ping(site: Site, address: str, host: str = "client", count: int = 3) -> int:
 
 
 class Download:
-    """A download that runs beside the test, with its SHA-256 and the longest time without a byte."""
+    """A download that runs beside the test, with its SHA-256 and the longest time without a byte.
+
+    Once made, the server has answered (or the download has failed): there is a connection that can be cut.
+    """
 
     def __init__(self, site: Site, url: str, limit_rate: str = "", host: str = "client") -> None:
         limit = ["--limit-rate", limit_rate] if limit_rate else []
         self.process = site.popen(host, PYTHON, str(HERE / "download.py"), url, *limit)
+        assert self.process.stdout is not None
+        self.lines = [self.process.stdout.readline()]
 
     def finish(self, timeout: float = 180) -> dict:
         """sha256, bytes, seconds, stall_ms, scheduling_ms, error ("" when it went well)."""
-        output, _ = self.process.communicate(timeout=timeout)
-        return json.loads(output.splitlines()[-1])
+        overdue = threading.Timer(timeout, self.process.kill)
+        overdue.start()
+        self.lines += self.process.stdout or []
+        overdue.cancel()
+        assert self.process.wait() == 0, self.lines
+        return json.loads(self.lines[-1])
 
     def __enter__(self) -> Download:
         return self
