@@ -154,15 +154,18 @@ void show_workers(const pb::StatsReply& reply) {
 }
 
 void show_drops(const pb::StatsReply& reply) {
-  std::map<std::string, std::pair<std::uint64_t, std::string>> drops;
+  std::map<std::string, pb::DropCount> drops;
   for (const auto& worker : reply.worker()) {
     for (const auto& drop : worker.drop()) {
-      drops[drop.reason()].first += drop.packets();
-      drops[drop.reason()].second = drop.meaning();
+      pb::DropCount& sum = drops[drop.reason()];
+      sum.set_packets(sum.packets() + drop.packets());
+      sum.set_answered(sum.answered() + drop.answered());
+      sum.set_meaning(drop.meaning());
     }
   }
-  Table table({"REASON", ">PACKETS", "MEANING"});
-  for (const auto& [reason, drop] : drops) table.row({reason, count(drop.first), drop.second});
+  Table table({"REASON", ">DROPPED", ">ANSWERED", "MEANING"});
+  for (const auto& [reason, drop] : drops)
+    table.row({reason, count(drop.packets()), count(drop.answered()), drop.meaning()});
   print(table);
 }
 

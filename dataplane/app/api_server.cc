@@ -213,7 +213,7 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     packet.set_worker(worker);
     packet.set_port(box_.ports()[frame.port].name);
     packet.set_verdict(telemetry::to_string(frame.exit));
-    if (frame.exit == telemetry::Exit::dropped) packet.set_drop_reason(telemetry::to_string(frame.reason));
+    if (frame.reason != telemetry::DropReason::count) packet.set_drop_reason(telemetry::to_string(frame.reason));
     packet.set_length(frame.length);
     packet.set_data(frame.data.data(), frame.captured);
     packet.set_lost(lost);

@@ -273,11 +273,12 @@ void fill_worker(pb::WorkerStats* out, const worker::Worker& worker) {
   out->set_packets(packets);
   for (const auto& counter : c.batches) out->add_batch_size_histogram(counter.read());
   for (unsigned i = 0; i < telemetry::kDropReasons; ++i) {
-    if (c.drops[i].read() == 0) continue;
+    if (c.drops[i].read() == 0 && c.answers[i].read() == 0) continue;
     const auto reason = static_cast<telemetry::DropReason>(i);
     auto* d = out->add_drop();
     d->set_reason(telemetry::to_string(reason));
     d->set_packets(c.drops[i].read());
+    d->set_answered(c.answers[i].read());
     d->set_meaning(telemetry::describe(reason));
   }
   for (unsigned i = 0; i < telemetry::kHandovers; ++i) {

@@ -199,7 +199,7 @@ std::optional<unsigned> PortAllocator::take_new(Pool& pool, const PortPair& pair
 // ----------------------------------------------------------------------------------------------------------
 
 std::uint64_t PortAllocator::key_of(const PortPair& pair, unsigned port_class) {
-  return std::uint64_t{pair.local} << 32 | std::uint64_t{pair.backend} << 16 | std::uint64_t{pair.protocol} << 8 |
+  return std::uint64_t{pair.endpoint} << 32 | std::uint64_t{pair.local} << 16 | std::uint64_t{pair.protocol} << 8 |
          std::uint64_t{pair.v4} << 7 | port_class;
 }
 

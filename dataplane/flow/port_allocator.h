@@ -1,6 +1,6 @@
 // Local ports towards backends for full NAT and snat. One allocator per worker, single threaded.
 //
-// A port is unique per (local address, backend, protocol), not per local address: 64 k flows per pair. The reply's
+// A port is unique per (local address, endpoint, protocol), not per local address: 64 k flows per pair. The reply's
 // Toeplitz bucket must equal the request's, so a caller needs a port of one class (base/toeplitz.h): 512 candidates,
 // fewer the reserved ones below 1024. All state is per (pair, protocol, class), a pool, created when first used and
 // given back when idle.
@@ -32,7 +32,7 @@ inline constexpr std::uint16_t kLocalPortMin = 1024;  // below: system ports (RF
 
 struct PortPair {
   Slot local = kNoSlot;
-  Slot backend = kNoSlot;
+  std::uint32_t endpoint = 0;  // a number for the backend's address and port; equal ones share ports
   std::uint8_t protocol = 0;
   bool v4 = true;  // family of the local address
 };

@@ -1,34 +1,82 @@
 #include "dataplane/packet/packet_info.h"
 
+#include <algorithm>
+
 #include "dataplane/base/byte_order.h"
 #include "dataplane/packet/checksum.h"
 
 namespace headgate::packet {
 
-bool l4_checksum_ok(std::span<const std::uint8_t> frame, const PacketInfo& info) {
-  if (!info.is_ip() || info.fragment) return true;
-  std::size_t length = info.l4_length;
-  if (info.l4_offset + length > frame.size()) return false;
-  const std::uint8_t* l4 = frame.data() + info.l4_offset;
+namespace {
+
+// What the sum covers and begins with; or the verdict, when no sum is needed.
+struct Covered {
+  std::optional<bool> verdict;
+  std::size_t length = 0;
+  std::uint16_t start = 0;
+};
+
+// `l4`: at least the L4 header of an unfragmented IP packet.
+Covered covered(const std::uint8_t* l4, const PacketInfo& info) {
+  Covered out{.verdict = std::nullopt, .length = info.l4_length, .start = 0};
   const bool v4 = info.network == Network::ipv4;
   switch (info.tuple.protocol) {
     case kProtocolTcp:
       break;
     case kProtocolUdp:
-      if (load_be16(l4 + 6) == 0) return v4;
-      length = load_be16(l4 + 4);
+      if (load_be16(l4 + 6) == 0) out.verdict = v4;
+      out.length = load_be16(l4 + 4);
       break;
     case kProtocolIcmp:
-      return !v4 || sum({l4, length}) == 0xffff;
+      if (!v4) out.verdict = true;
+      return out;
     case kProtocolIcmpv6:
-      if (v4) return true;
+      if (v4) out.verdict = true;
       break;
     default:
-      return true;
+      out.verdict = true;
   }
-  const std::uint16_t pseudo =
-      pseudo_header_sum(info.tuple.src, info.tuple.dst, info.tuple.protocol, static_cast<std::uint32_t>(length));
-  return sum({l4, length}, pseudo) == 0xffff;
+  out.start =
+      pseudo_header_sum(info.tuple.src, info.tuple.dst, info.tuple.protocol, static_cast<std::uint32_t>(out.length));
+  return out;
+}
+
+}  // namespace
+
+bool l4_checksum_ok(std::span<const std::uint8_t> frame, const PacketInfo& info) {
+  if (!info.is_ip() || info.fragment) return true;
+  if (info.l4_offset + std::size_t{info.l4_length} > frame.size()) return false;
+  const std::uint8_t* l4 = frame.data() + info.l4_offset;
+  const Covered what = covered(l4, info);
+  return what.verdict ? *what.verdict : sum({l4, what.length}, what.start) == 0xffff;
+}
+
+void ChainSum::add(std::span<const std::uint8_t> piece) {
+  if (at_ == 0) {
+    if (!info_.is_ip() || info_.fragment) {
+      kind_ = Kind::right;
+    } else if (info_.payload_offset > piece.size()) {
+      kind_ = Kind::wrong;
+    } else {
+      const Covered what = covered(piece.data() + info_.l4_offset, info_);
+      if (what.verdict) kind_ = *what.verdict ? Kind::right : Kind::wrong;
+      begin_ = info_.l4_offset;
+      end_ = begin_ + what.length;
+      sum_ = what.start;
+    }
+  }
+  const std::size_t from = std::max(at_, begin_), to = std::min(at_ + piece.size(), end_);
+  if (kind_ == Kind::judged && from < to) {
+    std::uint16_t part = sum(piece.subspan(from - at_, to - from));
+    // A piece that begins at an odd byte has its bytes in the other halves of the words (RFC 1071 2(B)).
+    if ((from - begin_) % 2 != 0) part = static_cast<std::uint16_t>(part << 8 | part >> 8);
+    sum_ = packet::add(sum_, part);
+  }
+  at_ += piece.size();
+}
+
+bool ChainSum::ok() const {
+  return kind_ == Kind::right || (kind_ == Kind::judged && at_ >= end_ && sum_ == 0xffff);
 }
 
 const char* to_string(ParseError error) {

@@ -37,6 +37,8 @@ enum class ParseError : std::uint8_t {
 
 inline constexpr unsigned kMaxExtensionHeaders = 8;
 inline constexpr unsigned kMaxVlanTags = 2;
+// A VLAN inside a VLAN is on no interface of ours. Reserved: no interface has it (IEEE 802.1Q table 9-2).
+inline constexpr std::uint16_t kVlanStacked = 0xfff;
 
 enum TcpFlags : std::uint8_t { kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16, kUrg = 32 };
 
@@ -77,7 +79,7 @@ struct PacketInfo {
   std::uint8_t icmp_type = 0, icmp_code = 0;
 
   std::uint16_t ethertype = 0;  // after VLAN tags
-  std::uint16_t vlan = 0;       // outermost VLAN id, 0 = untagged or priority-tagged
+  std::uint16_t vlan = 0;       // 0 = untagged or priority-tagged; two VLAN ids: kVlanStacked
   std::uint16_t frame_length = 0;
   std::uint16_t l3_offset = 0;
   std::uint16_t l4_offset = 0;       // of the L4 header, or of the fragment's data for later fragments
@@ -111,6 +113,22 @@ inline constexpr std::size_t kParseWindow = 256;
 // True when right, or when UDP over IPv4 carries 0.
 // UDP over IPv6 with checksum 0 is wrong (RFC 8200 8.1). Other protocols: true.
 bool l4_checksum_ok(std::span<const std::uint8_t> frame, const PacketInfo& info);
+
+// The same for a frame in several pieces: add() them in order, from the start of the frame. Requires: the L4 header
+// lies in the first piece.
+class ChainSum {
+ public:
+  explicit ChainSum(const PacketInfo& info) : info_(info) {}
+  void add(std::span<const std::uint8_t> piece);
+  bool ok() const;
+
+ private:
+  const PacketInfo& info_;
+  std::size_t at_ = 0;               // bytes of the frame seen
+  std::size_t begin_ = 0, end_ = 0;  // what the sum covers
+  std::uint16_t sum_ = 0;
+  enum class Kind : std::uint8_t { judged, right, wrong } kind_ = Kind::judged;
+};
 
 // The packet quoted by an ICMP error: its tuple as the quoted sender wrote it (src = quoted source).
 struct QuotedPacket {

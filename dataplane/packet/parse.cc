@@ -336,10 +336,11 @@ bool is_vlan(std::uint16_t ethertype) {
 }
 
 ParseError parse_vlan_tags(Bytes frame, PacketInfo& info) {
-  info.vlan = frame.size() < kEthernetLength + 2 ? 0 : load_be16(frame.data() + kEthernetLength) & 0x0fff;
   for (unsigned tags = 0; is_vlan(info.ethertype); ++tags) {
     if (tags == kMaxVlanTags) return ParseError::bad_ethernet;
     if (frame.size() < info.l3_offset + kVlanTagLength) return ParseError::truncated;
+    const auto id = static_cast<std::uint16_t>(load_be16(frame.data() + info.l3_offset) & 0x0fff);
+    if (id != 0) info.vlan = info.vlan == 0 ? id : kVlanStacked;
     info.ethertype = load_be16(frame.data() + info.l3_offset + 2);
     info.l3_offset = static_cast<std::uint16_t>(info.l3_offset + kVlanTagLength);
   }

@@ -214,6 +214,12 @@ struct Snapshot {
   FlatMap<Endpoint, std::uint16_t, EndpointHash> services_by_endpoint;
   // Endpoints from which replies of `nat` flows come: (backend address, port, protocol). Value: a service's index.
   FlatMap<Endpoint, std::uint16_t, EndpointHash> nat_endpoints;
+  // Those of earlier snapshots whose flows may live on (policy `keep`); they are in nat_endpoints too, value kNone.
+  struct DepartedEndpoint {
+    Endpoint endpoint;
+    BackendId backend;
+  };
+  std::vector<DepartedEndpoint> departed_nat_endpoints;
 
   std::vector<std::uint16_t> service_by_slot, pool_by_slot, backend_by_slot;  // kNone when gone
 

@@ -61,6 +61,7 @@ class SlotMap {
     return true;
   }
   std::size_t used() const { return entries_.size(); }
+  bool known(const Key& key) const { return by_key_.contains(key); }
 
  private:
   enum class State : std::uint8_t { free, live, retired };
@@ -121,6 +122,8 @@ class SlotTable {
   std::vector<Slot> retired(SlotKind kind) const;
   // False, and no change, unless the slot is retired (its id came back meanwhile, or it was released already).
   bool release(SlotKind kind, Slot slot);
+  // Has a slot: is in the newest snapshot, or left it and may still have flows.
+  bool knows_backend(BackendId id) const { return backends_.known(id.value); }
   // All slots ever handed out are below this.
   std::size_t used(SlotKind kind) const;
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <unordered_set>
 
 #include "dataplane/base/check.h"
 #include "dataplane/snapshot/decode.h"
@@ -71,6 +72,30 @@ void choose_resolvers(Context& context) {
   for (const Service& service : out.services) offer(service.address);
 }
 
+// Replies of flows that a removed backend keeps must still reach the worker that owns them: the endpoints of the
+// snapshot before this one, until their backend's slot is given up.
+void keep_departed_endpoints(Context& context, std::vector<std::pair<Endpoint, std::uint16_t>>& entries) {
+  const Snapshot* before = context.input.previous;
+  if (before == nullptr) return;
+  Snapshot& out = context.out;
+  std::unordered_set<Endpoint, EndpointHash> known(entries.size(), EndpointHash{context.input.hash_key});
+  for (const auto& [endpoint, service] : entries) known.insert(endpoint);
+  const auto keep = [&](const Endpoint& endpoint, BackendId backend) {
+    if (entries.size() >= kNatEndpointsMax || !context.input.slots.knows_backend(backend)) return;
+    if (!known.insert(endpoint).second) return;
+    out.departed_nat_endpoints.push_back({endpoint, backend});
+    entries.push_back({endpoint, kNone});
+  };
+  for (const Service& service : before->services) {
+    if (service.mode != Mode::nat) continue;
+    const Pool& pool = before->pools[service.pool];
+    for (const Backend& backend : std::span(before->backends).subspan(pool.first_backend, pool.backend_count)) {
+      keep({backend.address, backend.port == 0 ? service.port : backend.port, service.protocol}, backend.id);
+    }
+  }
+  for (const auto& departed : before->departed_nat_endpoints) keep(departed.endpoint, departed.backend);
+}
+
 void index_endpoints(Context& context) {
   Snapshot& out = context.out;
   std::vector<std::pair<Endpoint, std::uint16_t>> entries;
@@ -91,6 +116,7 @@ void index_endpoints(Context& context) {
       entries.push_back({{backend.address, port, service.protocol}, static_cast<std::uint16_t>(i)});
     }
   }
+  keep_departed_endpoints(context, entries);
   out.nat_endpoints = {entries, EndpointHash{context.input.hash_key}};
 }
 

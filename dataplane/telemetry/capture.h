@@ -27,7 +27,7 @@ struct CaptureFilter {
 
   bool matches(const packet::PacketInfo& info, Exit how, DropReason reason) const {
     if (exit && *exit != how) return false;
-    if (drop_reason && (how != Exit::dropped || *drop_reason != reason)) return false;
+    if (drop_reason && *drop_reason != reason) return false;
     if (host && !(info.is_ip() && (host->contains(info.tuple.src) || host->contains(info.tuple.dst)))) return false;
     return port == 0 || info.tuple.src_port == port || info.tuple.dst_port == port;
   }

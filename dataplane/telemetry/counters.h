@@ -51,6 +51,7 @@ struct WorkerCounters {
       : service(services), backend(backends), service_refused(services) {}
 
   std::array<Counter, kDropReasons> drops;
+  std::array<Counter, kDropReasons> answers;  // not forwarded either: the sender got a RST or an ICMP error, and why
   std::array<Counter, kExits> exits;
   std::array<Counter, kHandovers> handovers;
   std::array<Counter, kBatchClasses> batches;

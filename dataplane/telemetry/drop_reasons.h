@@ -23,6 +23,7 @@ namespace headgate::telemetry {
   X(bad_udp_header,        "UDP header is malformed") \
   X(bad_icmp_header,       "ICMP message is malformed") \
   X(bad_l4_checksum,       "TCP, UDP or ICMP checksum is wrong") \
+  X(other_mac,             "sent to another host's MAC address: a flooding switch, or a mirror") \
   X(unknown_vlan,          "no interface is configured for this VLAN on this port") \
   X(unknown_ethertype,     "neither IP nor ARP, and the port has no way to the kernel") \
   X(spoofed_source,        "source address is one of our own") \

@@ -144,15 +144,16 @@ Decision Worker::decide_own_address(const Packet& p, const snapshot::OwnAddress&
     return refuse(DropReason::not_ours);  // RFC 1122 3.3.6: a group frame with a unicast destination
   if (tuple.protocol == kProtocolTcp || tuple.protocol == kProtocolUdp) {
     // Nothing is started, and nobody answered, on the word of a packet with a broken checksum.
-    if (!info.fragment && !packet::l4_checksum_ok({p.data, p.mbuf->data_len}, info))
-      return refuse(DropReason::bad_l4_checksum);
+    if (!info.fragment && !l4_checksum_ok(p)) return refuse(DropReason::bad_l4_checksum);
     const snapshot::Service* service = snapshot_->find_service(tuple.dst, tuple.dst_port, tuple.protocol);
     if (service != nullptr) return decide_service(p, *service, visit);
     return own.local_address != snapshot::kNone ? refuse(DropReason::no_flow) : reject_with(DropReason::no_service);
   }
-  if (info.icmp_query && (info.icmp_type == 8 || info.icmp_type == 128)) {
-    if (!info.fragment && !packet::l4_checksum_ok({p.data, p.mbuf->data_len}, info))
-      return refuse(DropReason::bad_l4_checksum);
+  // A later fragment of a ping has the identifier that its first fragment lent it, as the source port.
+  const bool later_of_ping = (tuple.protocol == kProtocolIcmp || tuple.protocol == kProtocolIcmpv6) &&
+                             info.later_fragment() && tuple.src_port != 0;
+  if (later_of_ping || (info.icmp_query && (info.icmp_type == 8 || info.icmp_type == 128))) {
+    if (!info.fragment && !l4_checksum_ok(p)) return refuse(DropReason::bad_l4_checksum);
     const bool answer = own.answers_ping || own.interface_address || own.local_address != snapshot::kNone;
     return answer ? Decision{.action = Action::ping} : refuse(DropReason::ping_unserved);
   }
@@ -194,7 +195,8 @@ Decision Worker::decide_service(const Packet& p, const snapshot::Service& servic
   }
   if (visit.granted != kNoSlot) {
     const snapshot::Backend* backend = snapshot_->backend_of_slot(visit.granted);
-    if (backend != nullptr && backend->usable()) {
+    // Its slot may have another owner by now.
+    if (backend != nullptr && backend->usable() && snapshot_->pools[backend->pool].id == pool.id) {
       decision.backend = static_cast<std::uint16_t>(backend - snapshot_->backends.data());
       return decision;
     }
@@ -277,7 +279,7 @@ Decision Worker::decide_icmp_error(const Packet& p, const Visit& visit) const {
     if (!ours && config_.ports[p.port].exception != snapshot::kNone) return {.action = Action::to_kernel};
     return refuse(DropReason::icmp_unmatched);
   }
-  if (!packet::l4_checksum_ok({p.data, p.mbuf->data_len}, p.info)) return refuse(DropReason::bad_l4_checksum);
+  if (!l4_checksum_ok(p)) return refuse(DropReason::bad_l4_checksum);
   return {.action = Action::icmp_error,
           .existing_flow = true,
           .owner = static_cast<std::uint8_t>(config_.index),
@@ -474,10 +476,7 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
     flow->state = initial_state(tuple.protocol);
     if (!flows_.index(*flow, now_ms_)) {
       // nat: the same client endpoint already talks to this backend through another service. Try another backend.
-      if (flow->local_slot != kNoSlot) {
-        ports_.free({flow->local_slot, flow->backend_slot, flow->protocol, flow->local.is_v4()}, flow->local_port,
-                    now_);
-      }
+      if (flow->local_slot != kNoSlot) ports_.free(port_pair(*flow), flow->local_port, now_);
       flows_.discard(*flow);
       give_back();
       const auto free = std::find(visit.denied.begin(), visit.denied.end(), kNoSlot);
@@ -499,13 +498,18 @@ Fate Worker::start_flow(Packet& p, Flow& flow, const Decision& decision) {
   flow.bucket = static_cast<std::uint8_t>(decision.bucket);
   flow.state = initial_state(flow.protocol);
   if (!flows_.index(flow, now_ms_)) {
-    if (flow.local_slot != kNoSlot) {
-      ports_.free({flow.local_slot, flow.backend_slot, flow.protocol, flow.local.is_v4()}, flow.local_port, now_);
-    }
+    if (flow.local_slot != kNoSlot) ports_.free(port_pair(flow), flow.local_port, now_);
     flows_.discard(flow);
     return drop(DropReason::flow_conflict);
   }
   return forward(p, flow, Direction::forward);
+}
+
+// Ports are unique towards an endpoint, not towards a backend id: two pools may name the same server. Endpoints with
+// equal hashes share their ports, which costs some and harms nothing.
+flow::PortPair Worker::port_pair(const Flow& flow) const {
+  const std::uint64_t endpoint = flows_.hash({flow.backend, IpAddress{}, flow.backend_port, 0, flow.protocol});
+  return {flow.local_slot, static_cast<std::uint32_t>(endpoint >> 32), flow.protocol, flow.local.is_v4()};
 }
 
 // One local address is preferred per (backend, class) until its ports run out, so that port state stays small.
@@ -513,15 +517,15 @@ bool Worker::choose_local(Flow& flow, std::span<const std::uint16_t> locals, uns
   const std::size_t start = (flow.backend_slot * 31u + bucket) % locals.size();
   for (std::size_t i = 0; i < locals.size(); ++i) {
     const snapshot::LocalAddress& local = snapshot_->local_addresses[locals[(start + i) % locals.size()]];
-    const Tuple reply{flow.backend, local.address, flow.backend_port, 0, flow.protocol};
-    const auto port = ports_.allocate({local.slot, flow.backend_slot, flow.protocol, local.address.is_v4()},
-                                      steering_.port_class(reply, bucket), now_);
-    if (!port) continue;
     flow.local = local.address;
-    flow.local_port = *port;
     flow.local_slot = local.slot;
+    const Tuple reply{flow.backend, local.address, flow.backend_port, 0, flow.protocol};
+    const auto port = ports_.allocate(port_pair(flow), steering_.port_class(reply, bucket), now_);
+    if (!port) continue;
+    flow.local_port = *port;
     return true;
   }
+  flow.local_slot = kNoSlot;
   return false;
 }
 

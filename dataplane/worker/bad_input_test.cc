@@ -15,6 +15,7 @@ using packet::kSyn;
 using packet::testing::describe;
 using packet::testing::echo_frame;
 using packet::testing::Frame;
+using packet::testing::FrameSpec;
 using packet::testing::icmp_error_frame;
 using packet::testing::icmp_frame;
 using packet::testing::ip;
@@ -264,15 +265,31 @@ TEST_P(Answers, PingToAServiceIsAnsweredWhileItCanServe) {
 INSTANTIATE_TEST_SUITE_P(BothFamilies, Answers, ::testing::Bool(),
                          [](const auto& param) { return param.param ? "v4" : "v6"; });
 
+// On a flooding switch, or beside the other box: no answer, no flow, not even to a known flow.
+TEST(OtherMac, WhatIsSentToAnotherHostIsNotOurs) {
+  Box box({.exceptions = true});
+  box.apply(sim::text_of({}));
+  FrameSpec syn{.src_port = 1234};
+  ASSERT_EQ(box.exchange(kOutside, tcp_frame(syn)).size(), 1u);
+  for (const FrameSpec& spec :
+       {FrameSpec{.src_port = 99}, FrameSpec{.src_port = 1234}, FrameSpec{.src_port = 98, .flags = packet::kAck}}) {
+    FrameSpec elsewhere = spec;
+    elsewhere.eth_dst = MacAddress{{0x02, 0xbb, 0, 0, 0, 0x77}};
+    EXPECT_TRUE(box.exchange(kOutside, tcp_frame(elsewhere)).empty());
+  }
+  EXPECT_EQ(box.drops(DropReason::other_mac), 3u);
+  EXPECT_EQ(box.flows(), 1u);
+}
+
 TEST(Exceptions, WhatIsNotOursGoesToTheKernelAndComesBack) {
   Box box({.exceptions = true});
   box.apply(sim::text_of({}));
-  const Frame foreign = tcp_frame({.dst = "203.0.113.9", .dst_port = 22});
+  const Frame foreign = Box::addressed(kOutside, tcp_frame({.dst = "203.0.113.9", .dst_port = 22}));
   EXPECT_EQ(box.exchange(kOutside, foreign), (std::vector<Out>{{sim::kOutsideKernel, foreign}}));
   EXPECT_EQ(box.exits(Exit::exception), 1u);
-  const Frame reply = tcp_frame({.src = "203.0.113.9", .dst = "192.0.2.10"});
+  const Frame reply = tcp_frame({.src = "203.0.113.9", .dst = "192.0.2.10", .eth_dst = {{2, 0, 0, 0, 0, 9}}});
   EXPECT_EQ(box.exchange(sim::kOutsideKernel, reply), (std::vector<Out>{{kOutside, reply}}));
-  const Frame lldp = ethertype(foreign, 0x88cc);
+  const Frame lldp = Box::addressed(kInside, ethertype(tcp_frame({}), 0x88cc));
   EXPECT_EQ(box.exchange(kInside, lldp), (std::vector<Out>{{sim::kInsideKernel, lldp}}));
   EXPECT_EQ(box.exits(Exit::dropped), 0u);
 }

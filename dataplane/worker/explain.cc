@@ -70,6 +70,7 @@ Explanation Worker::explain(std::span<const std::uint8_t> frame, std::uint16_t p
   mbuf.data_len = static_cast<std::uint16_t>(frame.size());
   mbuf.pkt_len = static_cast<std::uint32_t>(frame.size());
   Packet p;
+  mbuf.nb_segs = 1;
   p.mbuf = &mbuf;
   p.data = const_cast<std::uint8_t*>(frame.data());
   p.port = port;
@@ -82,6 +83,11 @@ Explanation Worker::explain(std::span<const std::uint8_t> frame, std::uint16_t p
   if (snapshot_ == nullptr) {
     out.fate = drop(DropReason::not_ours);
     out.steps.push_back({"snapshot", "none is running yet"});
+    return out;
+  }
+  if (!addressed_to_us(p)) {
+    out.fate = drop(DropReason::other_mac);
+    out.steps.push_back({"ethernet", telemetry::describe(out.fate.reason)});
     return out;
   }
   p.interface = snapshot_->interface_at(port, p.info.vlan);

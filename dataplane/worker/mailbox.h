@@ -38,7 +38,9 @@ struct Message {
   Slot persisted = kNoSlot;
   bool persistence_done = false;
   std::array<Slot, kDenialsMax> denied{kNoSlot, kNoSlot, kNoSlot, kNoSlot};
-  std::uint16_t src_port = 0, dst_port = 0;  // of a fragment after the first, learnt from the first
+  // Of a fragment after the first, learnt from the first.
+  std::uint16_t src_port = 0, dst_port = 0;
+  std::uint8_t protocol = 0;
   rte_mbuf* mbuf = nullptr;
   neighbor::NeighborUpdate update{};
 };

@@ -68,6 +68,7 @@ void Worker::duplicate_address(InterfaceId, const IpAddress&, const MacAddress&)
 void Worker::apply_update(const neighbor::NeighborUpdate& update) {
   neighbors_.update(update, now_,
                     [this](const neighbor::Held& held, const neighbor::Neighbor& to) { release_held(held, to); });
+  doubt_hops();  // before the next packet of this step
 }
 
 // A packet that waited as a bare IP packet.

@@ -173,6 +173,7 @@ class Traffic {
   };
   Packet next() {
     Packet packet = rng_.below(4) == 0 && !seen_.empty() ? answer() : fresh();
+    packet.frame = Box::addressed(packet.port, packet.frame);
     if (rng_.below(12) == 0) corrupt(packet.frame);
     return packet;
   }
@@ -282,33 +283,37 @@ std::string snapshot_of(unsigned variant) {
 
 struct Counted {
   std::array<std::uint64_t, telemetry::kExits> exits{};
-  std::array<std::uint64_t, telemetry::kDropReasons> drops{};
+  std::array<std::uint64_t, telemetry::kDropReasons> drops{}, answers{};
 };
 Counted count(Worker& worker) {
   Counted c;
   for (unsigned i = 0; i < telemetry::kExits; ++i) c.exits[i] = worker.counters().exits[i].read();
-  for (unsigned i = 0; i < telemetry::kDropReasons; ++i) c.drops[i] = worker.counters().drops[i].read();
+  for (unsigned i = 0; i < telemetry::kDropReasons; ++i) {
+    c.drops[i] = worker.counters().drops[i].read();
+    c.answers[i] = worker.counters().answers[i].read();
+  }
   return c;
 }
 
-// The one exit, and the reason when dropped, by which `after` differs from `before`. A packet that was held may be
-// given up in the same step, which is counted but is no exit.
+// The one exit, and the reason when dropped or answered for one, by which `after` differs from `before`. A packet that
+// was held may be given up in the same step, which is counted but is no exit.
 std::string difference(const Counted& before, const Counted& after) {
   std::string text;
   for (unsigned i = 0; i < telemetry::kExits; ++i) {
     for (std::uint64_t n = before.exits[i]; n < after.exits[i]; ++n)
       text += std::string(to_string(static_cast<Exit>(i))) + " ";
   }
-  if (text != "dropped ") return text;
+  if (text != "dropped " && text != "answered ") return text;
+  const bool dropped = text == "dropped ";
+  const auto &was = dropped ? before.drops : before.answers, &is = dropped ? after.drops : after.answers;
   for (unsigned i = 0; i < telemetry::kDropReasons; ++i) {
-    for (std::uint64_t n = before.drops[i]; n < after.drops[i]; ++n)
-      text += std::string(to_string(static_cast<DropReason>(i))) + " ";
+    for (std::uint64_t n = was[i]; n < is[i]; ++n) text += std::string(to_string(static_cast<DropReason>(i))) + " ";
   }
   return text;
 }
 std::string text_of(const Fate& fate) {
   std::string text = std::string(to_string(fate.exit)) + " ";
-  if (fate.exit == Exit::dropped) text += std::string(to_string(fate.reason)) + " ";
+  if (fate.reason != DropReason::count) text += std::string(to_string(fate.reason)) + " ";
   return text;
 }
 

@@ -75,7 +75,7 @@ class Runner {
   std::size_t receive(std::vector<Frame>& frames);
   void transmit(TxBatch& tx);
   void wake_others();
-  void arm();     // from here on a frame or a message wakes us
+  void arm();  // from here on a frame or a message wakes us
   void disarm();
   void sleep();
 

@@ -68,6 +68,7 @@ Worker::Worker(const WorkerConfig& config, const Shared& shared, snapshot::Publi
       counters_(snapshot::kServiceSlots, snapshot::kBackendSlots),
       hop_interface_(neighbor::kNeighborsMax, snapshot::kNone) {
   HEADGATE_CHECK(config.ports.size() <= kPortsMax);
+  learn_macs();
   if (config.index == 0) {
     resolver_ = std::make_unique<neighbor::Resolver>(config.seed + 8);
     for (std::size_t i = 0; i < config.ports.size(); ++i) {
@@ -135,11 +136,45 @@ void Worker::switch_snapshot() {
       plan_removals(*snapshot_);
     }
     ++hop_epoch_;
+    learn_macs();
   }
-  if (neighbors_.epoch() != neighbor_epoch_) {
-    neighbor_epoch_ = neighbors_.epoch();
-    ++hop_epoch_;
+  doubt_hops();
+}
+
+// An entry of the neighbor table was freed to make room: any cached ref may be the one.
+void Worker::doubt_hops() {
+  if (neighbors_.epoch() == neighbor_epoch_) return;
+  neighbor_epoch_ = neighbors_.epoch();
+  ++hop_epoch_;
+}
+
+// The kernel's side of an exception or probe device is not a link with other hosts on it.
+void Worker::learn_macs() {
+  for (std::size_t port = 0; port < config_.ports.size(); ++port) {
+    macs_[port] = PortMac{};
+    if (config_.ports[port].physical != snapshot::kNone || (snapshot_ != nullptr && port == snapshot_->probe_port))
+      continue;
+    std::memcpy(&macs_[port].mac, config_.ports[port].mac.bytes.data(), 6);
+    macs_[port].mask = 0x0000'ffff'ffff'ffff;
   }
+}
+
+// Ports are promiscuous (virtual MACs come and go): what a switch floods, and the other box's frames, are not ours.
+bool Worker::addressed_to_us(const Packet& p) const {
+  std::uint64_t start;
+  std::memcpy(&start, p.data, sizeof start);  // 14 bytes were parsed
+  const PortMac& own = macs_[p.port];
+  return ((start ^ own.mac) & own.mask) == 0 || p.info.dst_mac_group;
+}
+
+bool Worker::l4_checksum_ok(const Packet& p) const {
+  if (p.mbuf->nb_segs == 1) [[likely]]
+    return packet::l4_checksum_ok({p.data, p.mbuf->data_len}, p.info);
+  packet::ChainSum chain(p.info);
+  for (const rte_mbuf* segment = p.mbuf; segment != nullptr; segment = segment->next) {
+    chain.add({rte_pktmbuf_mtod(segment, const std::uint8_t*), segment->data_len});
+  }
+  return chain.ok();
 }
 
 bool Worker::post(Task task, void* argument) {
@@ -207,6 +242,8 @@ Fate Worker::process(Packet& p, const Visit& visit) {
     return drop(reason_of(p.error));
   if (snapshot_ == nullptr) [[unlikely]]
     return drop(DropReason::not_ours);
+  if (!addressed_to_us(p)) [[unlikely]]
+    return drop(DropReason::other_mac);
   if (p.info.fragment) [[unlikely]]
     return fragment(p, false);
   return resume(p, visit);
@@ -226,8 +263,10 @@ Fate Worker::resume(Packet& p, const Visit& visit) {
 
 void Worker::finish(Packet& p, Fate fate) {
   counters_.exits[static_cast<unsigned>(fate.exit)].add(1);
-  if (fate.exit == Exit::dropped) [[unlikely]]
-    counters_.drops[static_cast<unsigned>(fate.reason)].add(1);
+  if (fate.reason != DropReason::count) [[unlikely]] {
+    auto& counters = fate.exit == Exit::dropped ? counters_.drops : counters_.answers;
+    counters[static_cast<unsigned>(fate.reason)].add(1);
+  }
   if (capture_ != nullptr) [[unlikely]] {
     capture_->offer(now_, p.port, p.info, {capture_copy_.data(), capture_copied_}, p.info.frame_length, fate.exit,
                     fate.reason);
@@ -253,6 +292,7 @@ Fate Worker::give(Packet& p, unsigned worker, Message::Kind kind, Handover why, 
   message.backend = visit.granted;
   message.src_port = p.info.tuple.src_port;
   message.dst_port = p.info.tuple.dst_port;
+  message.protocol = p.info.tuple.protocol;
   if (!shared_.mailboxes.at(config_.index, worker).push(message)) return drop(DropReason::handover_full);
   counters_.handovers[static_cast<unsigned>(why)].add(1);
   return {Exit::handed_over, DropReason::count};
@@ -351,6 +391,11 @@ void Worker::take_message(Message& message) {
     std::memcpy(capture_copy_.data(), p.data, capture_copied_);
   }
   p.interface = snapshot_->interface_at(p.port, p.info.vlan);
+  if (p.info.later_fragment() && message.kind != Kind::fragment) {  // what its sender learnt from the first one
+    p.info.tuple.src_port = message.src_port;
+    p.info.tuple.dst_port = message.dst_port;
+    p.info.tuple.protocol = message.protocol;
+  }
   if (p.info.is_ip()) p.hash = flows_.hash(p.info.tuple);
   Visit visit{.owner_known = true,
               .persistence_done = message.persistence_done,
@@ -398,11 +443,6 @@ void Worker::take_message(Message& message) {
     default:
       break;  // packet, persistence_answer
   }
-  if (p.info.later_fragment()) {
-    p.info.tuple.src_port = message.src_port;
-    p.info.tuple.dst_port = message.dst_port;
-    p.hash = flows_.hash(p.info.tuple);
-  }
   const Fate fate = resume(p, visit);
   // A token that came back for a packet that did not start a flow (a twin did meanwhile) is returned by
   // start_service_flow or here.
@@ -444,9 +484,7 @@ void Worker::end_flow(flow::Flow& flow) {
     load_.ended(flow.backend_slot);
     if (flow.limited) shared_.limits.release(config_.index, flow.backend_slot);
   }
-  if (flow.local_slot != kNoSlot) {
-    ports_.free({flow.local_slot, flow.backend_slot, flow.protocol, flow.local.is_v4()}, flow.local_port, now_);
-  }
+  if (flow.local_slot != kNoSlot) ports_.free(port_pair(flow), flow.local_port, now_);
   flows_.erase(flow);
 }
 

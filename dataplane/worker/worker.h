@@ -191,6 +191,7 @@ class Worker final : private neighbor::ResolverSink {
 
   // worker.cc: the batch
   void switch_snapshot();
+  void doubt_hops();
   void run_task();
   void take_messages();
   void take_message(Message& message);
@@ -199,6 +200,9 @@ class Worker final : private neighbor::ResolverSink {
   void finish(Packet& p, Fate fate);
   void timers();
   bool parse(Packet& p, rte_mbuf* mbuf, std::uint16_t port);
+  void learn_macs();
+  bool addressed_to_us(const Packet& p) const;
+  bool l4_checksum_ok(const Packet& p) const;
   Fate give(Packet& p, unsigned worker, Message::Kind kind, telemetry::Handover why, const Visit& visit = {});
   Fate drop(telemetry::DropReason reason) const { return {telemetry::Exit::dropped, reason}; }
   void count_drop(telemetry::DropReason reason, std::uint64_t n = 1);
@@ -221,6 +225,7 @@ class Worker final : private neighbor::ResolverSink {
   Fate start_service_flow(Packet& p, const Decision& decision, Visit visit);
   Fate start_flow(Packet& p, flow::Flow& flow, const Decision& decision);
   flow::Flow* allocate_flow();
+  flow::PortPair port_pair(const flow::Flow& flow) const;
   bool choose_local(flow::Flow& flow, std::span<const std::uint16_t> locals, unsigned bucket);
   bool choose_snat(flow::Flow& flow, const snapshot::Interface& interface, unsigned bucket);
   bool choose_probe_local(flow::Flow& flow, const snapshot::Service& service, unsigned bucket);
@@ -308,6 +313,11 @@ class Worker final : private neighbor::ResolverSink {
 
   std::vector<std::uint16_t> hop_interface_;  // by neighbor ref: index of its interface in this snapshot
   std::array<std::uint32_t, kPortsMax> steering_seen_{};
+  // The first 48 bits of a frame for us, as they lie in memory; mask 0 where any address will do.
+  struct PortMac {
+    std::uint64_t mac = 0, mask = 0;
+  };
+  std::array<PortMac, kPortsMax> macs_{};
   std::uint32_t hop_epoch_ = 1, neighbor_epoch_ = 0;
 
   // What is remembered of the last snapshot, which may be freed before the next one is seen.

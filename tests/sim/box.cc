@@ -128,14 +128,43 @@ unsigned Box::queue_of(std::uint16_t port, const Frame& frame) const {
   return steering_.worker_of(hash & (kBuckets - 1));
 }
 
+Frame Box::addressed(std::uint16_t port, Frame frame) {
+  static const MacAddress nobody_in_particular = packet::testing::FrameSpec{}.eth_dst;
+  if (frame.size() >= 6 && std::memcmp(frame.data(), nobody_in_particular.bytes.data(), 6) == 0)
+    std::memcpy(frame.data(), mac(port).bytes.data(), 6);
+  return frame;
+}
+
 void Box::inject(std::uint16_t port, const Frame& frame, int queue) {
   const unsigned at = queue == kByHash ? queue_of(port, frame) : static_cast<unsigned>(queue);
   rte_mbuf* mbuf = rte_pktmbuf_alloc(pools_[at]);
   HEADGATE_CHECK(mbuf != nullptr);
   char* data = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
   HEADGATE_CHECK(data != nullptr);
-  std::memcpy(data, frame.data(), frame.size());
+  const Frame arriving = addressed(port, frame);
+  std::memcpy(data, arriving.data(), arriving.size());
   queues_[at].frames.push_back({mbuf, port});
+}
+
+void Box::inject_in_segments(std::uint16_t port, const Frame& frame, const std::vector<std::size_t>& lengths) {
+  const Frame arriving = addressed(port, frame);
+  rte_mbuf* head = nullptr;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i <= lengths.size(); ++i) {
+    const std::size_t length = i < lengths.size() ? lengths[i] : arriving.size() - at;
+    rte_mbuf* segment = rte_pktmbuf_alloc(pools_[0]);
+    HEADGATE_CHECK(segment != nullptr);
+    char* data = rte_pktmbuf_append(segment, static_cast<std::uint16_t>(length));
+    HEADGATE_CHECK(data != nullptr);
+    std::memcpy(data, arriving.data() + at, length);
+    at += length;
+    if (head == nullptr) {
+      head = segment;
+    } else {
+      HEADGATE_CHECK(rte_pktmbuf_chain(head, segment) == 0);
+    }
+  }
+  queues_[0].frames.push_back({head, port});
 }
 
 void Box::step(unsigned i) {

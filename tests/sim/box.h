@@ -66,6 +66,10 @@ class Box {
   void settle(Nanos time = 500 * kMillisecond);
 
   void inject(std::uint16_t port, const Frame& frame, int queue = kByHash);
+  // In buffers of these lengths and one for the rest, on worker 0, as a NIC with scattered receive delivers it.
+  void inject_in_segments(std::uint16_t port, const Frame& frame, const std::vector<std::size_t>& lengths);
+  // Frames of packet/testing.h that say nothing else are for the port they arrive on: inject() sees to it.
+  static Frame addressed(std::uint16_t port, Frame frame);
   // Steps all workers round robin until nothing moves. Time stands still, unless packets wait for a hardware address.
   std::vector<Out> run();
   std::vector<Out> exchange(std::uint16_t port, const Frame& frame, int queue = kByHash) {
