@@ -211,11 +211,11 @@ void FlowTable::set_timeouts(const snapshot::Timeouts& t) {
 
 void FlowTable::timer_link(Flow& flow, std::uint32_t deadline_ms) {
   // Entered in the tick after the deadline, so that a flow looked at is a flow expired; never behind the wheel's hand.
-  const std::uint32_t now_tick = wheel_started_ ? wheel_tick_ : flow.last_seen_ms / kTickMs;
-  std::uint32_t tick = deadline_ms / kTickMs + 1;
-  if (static_cast<std::int32_t>(tick - now_tick) < 1) tick = now_tick + 1;
-  tick = std::min(tick, now_tick + kWheelSlots - 1);
-  const std::uint32_t slot = tick % kWheelSlots;
+  // Distances are signed milliseconds: a deadline beyond the clock's wrap is still ahead.
+  const std::uint32_t hand = wheel_started_ ? hand_ms_ : flow.last_seen_ms - flow.last_seen_ms % kTickMs;
+  const auto ahead_ms = static_cast<std::int32_t>(deadline_ms - hand);
+  const std::uint32_t ticks = ahead_ms < 0 ? 1 : static_cast<std::uint32_t>(ahead_ms) / kTickMs + 1;
+  const std::uint32_t slot = slot_of(hand + std::min(ticks, kWheelSlots - 1) * kTickMs);
   const FlowIndex i = index_of(flow);
   flow.timer_prev = kHeadMark | slot;
   flow.timer_next = wheel_[slot];
@@ -238,19 +238,19 @@ void FlowTable::timer_unlink(Flow& flow) {
 }
 
 std::uint32_t FlowTable::ms_until_expiry(std::uint32_t now_ms) const {
-  if (used_ == 0) return kWheelSlots * kTickMs;
-  const std::uint32_t start = wheel_started_ ? wheel_tick_ : now_ms / kTickMs;
+  if (used_ == 0) return kTurnMs;
+  const std::uint32_t hand = wheel_started_ ? hand_ms_ : now_ms - now_ms % kTickMs;
   for (std::uint32_t ahead = 0; ahead < kWheelSlots;) {
-    const std::uint32_t slot = (start + ahead) % kWheelSlots;
+    const std::uint32_t slot = slot_of(hand + ahead * kTickMs);
     const std::uint64_t word = wheel_occupied_[slot / 64] >> (slot % 64);
     if (word != 0) {
       ahead += static_cast<std::uint32_t>(std::countr_zero(word));
-      const std::uint32_t due = (start + ahead + 1) * kTickMs;
+      const std::uint32_t due = hand + (ahead + 1) * kTickMs;
       return static_cast<std::int32_t>(due - now_ms) > 0 ? due - now_ms : 0;
     }
     ahead += 64 - slot % 64;
   }
-  return kWheelSlots * kTickMs;
+  return kTurnMs;
 }
 
 int FlowTable::shed_class(State state) {
