@@ -164,7 +164,7 @@ bool FlowTable::index(Flow& flow, std::uint32_t now_ms) {
   }
   flow.created_ms = flow.last_seen_ms = now_ms;
   timer_link(flow, deadline_of(flow));
-  if (const int list = shed_class(flow.state); list >= 0) shed_link(flow, list);
+  if (const int list = shed_class(flow); list >= 0) shed_link(flow, list);
   return true;
 }
 
@@ -179,9 +179,10 @@ void FlowTable::erase(Flow& flow) {
 
 void FlowTable::set_state(Flow& flow, State state, std::uint32_t now_ms) {
   if (flow.state == state) return;
-  const int before = shed_class(flow.state), after = shed_class(state);
+  const int before = shed_class(flow);
   const std::uint32_t old_timeout = timeout_ms(flow.state);
   flow.state = state;
+  const int after = shed_class(flow);
   flow.last_seen_ms = now_ms;
   if (before != after) {
     shed_unlink(flow);
@@ -253,8 +254,8 @@ std::uint32_t FlowTable::ms_until_expiry(std::uint32_t now_ms) const {
   return kTurnMs;
 }
 
-int FlowTable::shed_class(State state) {
-  switch (state) {
+int FlowTable::shed_class(const Flow& flow) {
+  switch (flow.state) {
     case State::tcp_closed:
       return kShedClosed;
     case State::tcp_syn:
@@ -263,6 +264,9 @@ int FlowTable::shed_class(State state) {
     case State::udp:
     case State::icmp:
       return kShedIdle;
+    case State::tcp_established:
+    case State::tcp_transitory:
+      return flow.reverse_indexed ? -1 : static_cast<int>(kShedOneWay);
     default:
       return -1;
   }
@@ -301,15 +305,22 @@ Flow* FlowTable::shed_candidate() {
   for (const unsigned list : {kShedClosed, kShedHalfOpen}) {
     if (shed_head_[list] != kNil) return &flows_[shed_head_[list]];
   }
-  // UDP entries move only here: the front is old by creation, so take the one of the first few that was idle longest,
-  // and send the others to the back.
+  for (const unsigned list : {kShedIdle, kShedOneWay}) {
+    if (shed_head_[list] != kNil) return longest_idle(list);
+  }
+  return nullptr;
+}
+
+// Entries move only here, not with every packet: the front is old by creation, so take the one of the first few that
+// was idle longest, and send the others to the back.
+Flow* FlowTable::longest_idle(unsigned list) {
   Flow* oldest = nullptr;
-  for (unsigned i = 0; i < kShedTries && shed_head_[kShedIdle] != kNil; ++i) {
-    Flow& flow = flows_[shed_head_[kShedIdle]];
+  for (unsigned i = 0; i < kShedTries; ++i) {
+    Flow& flow = flows_[shed_head_[list]];
     if (&flow == oldest) break;
     if (oldest == nullptr || static_cast<std::int32_t>(flow.last_seen_ms - oldest->last_seen_ms) < 0) oldest = &flow;
     shed_unlink(flow);
-    shed_link(flow, kShedIdle);
+    shed_link(flow, static_cast<int>(list));
   }
   return oldest;
 }

@@ -2,9 +2,9 @@
 //
 // Thread rule: one worker owns it; nothing here is shared. No allocation after construction.
 // Invariants: a live flow has a forward index entry, a reverse one when reverse_indexed, is linked into the timer
-// wheel, and, when it may be shed (closed or half-open TCP, UDP, ICMP), into the list of its class. Expiry is lazy:
-// packets only write last_seen; the wheel looks at a flow when its old deadline comes and moves it on. A flow past its
-// deadline is never found (find() says `expired` by the caller's check of is_expired()).
+// wheel, and, when it may be shed (closed, half-open or one-way TCP, UDP, ICMP), into the list of its class. Expiry is
+// lazy: packets only write last_seen; the wheel looks at a flow when its old deadline comes and moves it on. A flow
+// past its deadline is never found (find() says `expired` by the caller's check of is_expired()).
 #pragma once
 
 #include <array>
@@ -61,8 +61,10 @@ class FlowTable {
   // Milliseconds from now until expire() has something to look at, at most kWheelSlots ticks; 0 = now.
   std::uint32_t ms_until_expiry(std::uint32_t now_ms) const;
 
-  // The cheapest flow to give up: TCP that closed first, then oldest half-open, then oldest idle among UDP and ICMP (of
-  // the first kShedTries, the one idle longest); null when only established flows are left.
+  // The cheapest flow to give up: TCP that closed first, then the oldest half-open, then UDP and ICMP, then TCP of
+  // which only the client's side is seen (dsr, tunnel: a spoofed SYN and ACK make one); in the last two the one idle
+  // longest among the first kShedTries. Null when only established flows seen from both sides are left: they are never
+  // shed.
   Flow* shed_candidate();
 
   std::uint32_t size() const { return used_; }
@@ -82,7 +84,8 @@ class FlowTable {
   static constexpr std::uint32_t kTurnMs = kWheelSlots * kTickMs;
   static_assert((std::uint64_t{1} << 32) % kTurnMs == 0, "slots go on in order where the millisecond clock wraps");
   static constexpr unsigned kShedTries = 8;
-  static constexpr unsigned kShedClosed = 0, kShedHalfOpen = 1, kShedIdle = 2;  // lists, the cheapest first
+  static constexpr unsigned kShedClosed = 0, kShedHalfOpen = 1, kShedIdle = 2,
+                            kShedOneWay = 3;  // lists, the cheapest first
   static constexpr std::uint32_t kHeadMark = 0x80000000u;
   static constexpr std::uint32_t kNil = 0xffffffffu;
 
@@ -107,8 +110,9 @@ class FlowTable {
   static std::uint32_t slot_of(std::uint32_t tick_ms) { return tick_ms / kTickMs % kWheelSlots; }
   void timer_link(Flow& flow, std::uint32_t deadline_ms);
   void timer_unlink(Flow& flow);
-  static int shed_class(State state);  // -1: never shed
+  static int shed_class(const Flow& flow);  // -1: never shed
   void shed_link(Flow& flow, int list);
+  Flow* longest_idle(unsigned list);
   void shed_unlink(Flow& flow);
 
   std::uint32_t capacity_;
@@ -125,7 +129,7 @@ class FlowTable {
   std::vector<std::uint64_t> wheel_occupied_;  // one bit per slot
   std::uint32_t hand_ms_ = 0;                  // start of the next tick to look at; wraps with the worker's clock
   bool wheel_started_ = false;
-  std::array<std::uint32_t, 3> shed_head_{kNil, kNil, kNil}, shed_tail_{kNil, kNil, kNil};
+  std::array<std::uint32_t, 4> shed_head_{kNil, kNil, kNil, kNil}, shed_tail_{kNil, kNil, kNil, kNil};
 };
 
 template <class F>

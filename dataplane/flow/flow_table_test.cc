@@ -226,5 +226,34 @@ TEST(FlowTable, ShedsTheOldestHalfOpenThenIdleUdpAndNeverEstablished) {
   EXPECT_EQ(table.find(established->forward_tuple()).flow, established);
 }
 
+TEST(FlowTable, ShedsOneWayTcpAfterIdleUdpAndTheLongestIdleFirst) {
+  FlowTable table(100, 1);
+  const auto one_way = [&](std::uint16_t port, std::uint32_t seen_ms) {
+    Flow* flow = table.allocate();
+    flow->client = IpAddress::from_v4(9);
+    flow->client_port = port;
+    flow->protocol = kProtocolTcp;
+    flow->state = State::tcp_syn;
+    EXPECT_TRUE(table.index(*flow, kStart));
+    table.set_state(*flow, State::tcp_established, seen_ms);
+    return flow;
+  };
+  Flow* two_way = add(table, 1, 1, State::tcp_established, kStart);
+  Flow* closing = add(table, 1, 2, State::tcp_transitory, kStart);
+  Flow* busy = one_way(1, kStart + 100);
+  Flow* idle = one_way(2, kStart + 1);
+  Flow* finished = one_way(3, kStart + 2);
+  table.set_state(*finished, State::tcp_transitory, kStart + 2);
+  Flow* udp = add(table, 2, 1, State::udp, kStart + 50);
+  Flow* half_open = add(table, 2, 2, State::tcp_syn, kStart + 50);
+  for (Flow* expected : {half_open, udp, idle, finished, busy}) {
+    ASSERT_EQ(table.shed_candidate(), expected);
+    table.erase(*expected);
+  }
+  EXPECT_EQ(table.shed_candidate(), nullptr);
+  EXPECT_EQ(table.find(two_way->forward_tuple()).flow, two_way);
+  EXPECT_EQ(table.find(closing->forward_tuple()).flow, closing);
+}
+
 }  // namespace
 }  // namespace headgate::flow

@@ -324,6 +324,34 @@ TEST(FullTable, ShedsUdpAfterHalfOpenTcp) {
   EXPECT_EQ(box.flows(), 64u);
 }
 
+TEST(FullTable, OneWayTcpMakesRoomWhateverAForgerSends) {
+  // In dsr and tunnel mode a spoofed SYN and ACK look like a connection; in the other modes they do not.
+  for (const char* service : {"192.0.2.102", "192.0.2.103"}) {
+    SCOPED_TRACE(service);
+    Box box({.flows = 64});
+    box.apply(sim::text_of({}));
+    std::vector<Connection> two_way;
+    for (std::uint16_t i = 0; i < 20; ++i) {
+      two_way.emplace_back(box, FrameSpec{.src_port = static_cast<std::uint16_t>(3000 + i)});
+      two_way.back().open();
+    }
+    const auto one_way = [&](std::uint16_t port, std::uint8_t flags) {
+      return box.exchange(kOutside, tcp_frame({.dst = service, .src_port = port, .flags = flags})).size();
+    };
+    one_way(4000, kSyn);
+    one_way(4000, kAck);
+    for (std::uint16_t i = 0; i < 500; ++i) {
+      box.tick(kMillisecond);
+      ASSERT_EQ(one_way(static_cast<std::uint16_t>(5000 + i), kSyn), 1u) << i;
+      ASSERT_EQ(one_way(static_cast<std::uint16_t>(5000 + i), kAck), 1u) << i;
+      ASSERT_EQ(one_way(4000, kAck), 1u) << i;
+    }
+    for (Connection& c : two_way) EXPECT_TRUE(c.client(kAck, 1001, 1));
+    EXPECT_EQ(box.drops(DropReason::flow_table_full), 0u);
+    EXPECT_EQ(box.flows(), 64u);
+  }
+}
+
 TEST(FullTable, LocalPortsRunOutPerBackendAndAreCounted) {
   // One backend, one local address of the family (v6), one bucket: 512 candidates, some below 1024.
   Box box({.flows = 4096});
