@@ -176,6 +176,7 @@ Fate Worker::answer_icmp_error(Packet& p, IcmpError kind, std::uint32_t mtu, Dro
 void Worker::reset_both(Flow& flow) {
   if (flow.protocol != kProtocolTcp || flow.keeps_destination())
     return;  // one-way modes: the backend's numbers are unknown
+  if (resets_left_ != 0) --resets_left_;
   if (flow.hop_epoch != hop_epoch_) resolve_hops(flow);
   send_reset(flow, Direction::forward);
   send_reset(flow, Direction::reverse);

@@ -301,6 +301,16 @@ Fate Worker::transmit(Packet& p, std::uint16_t port) {
   return {Exit::forwarded, DropReason::count};
 }
 
+// Frames that this step can still send, whichever port they leave by.
+unsigned Worker::room_to_send() const {
+  std::size_t room = kTxBatch;
+  for (std::uint16_t port = 0; port < config_.ports.size(); ++port) {
+    const bool own_queue = config_.index < config_.ports[port].tx_queues;
+    room = std::min(room, own_queue ? tx_->room(port) : shared_.mailboxes.at(config_.index, 0).room());
+  }
+  return static_cast<unsigned>(room);
+}
+
 // An ICMP error about a packet we sent on: to the flow's other side, quoting what that side knows (RFC 5508 section 4).
 Fate Worker::translate_icmp_error(Packet& p, const Decision& decision) {
   const auto quoted = packet::parse_quoted({p.data, p.mbuf->data_len}, p.info);

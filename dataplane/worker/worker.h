@@ -161,6 +161,8 @@ class Worker final : private neighbor::ResolverSink {
   const flow::FlowTable& flows() const { return flows_; }
   void end_flow(flow::Flow& flow);
   void clear_flow(flow::Flow& flow);  // by an operator: RST to both sides, then gone
+  // Flows that may still be cleared in this step: what does not fit into its batch would be lost, and peers would hang.
+  unsigned resets_left() const { return resets_left_; }
   Nanos now() const { return now_; }
   const neighbor::NeighborTable& neighbors() const { return neighbors_; }
   const snapshot::Snapshot* snapshot() const { return snapshot_; }
@@ -243,6 +245,7 @@ class Worker final : private neighbor::ResolverSink {
   Fate send_to(Packet& p, neighbor::NeighborRef ref);
   Fate send_to_kernel_socket(Packet& p);
   Fate transmit(Packet& p, std::uint16_t port);
+  unsigned room_to_send() const;
   void write_ethernet(Packet& p, const snapshot::Interface& interface, const MacAddress& to, std::uint16_t port);
   Fate tunnel(Packet& p, const flow::Flow& flow, neighbor::NeighborRef ref);
   Fate translate_icmp_error(Packet& p, const Decision& decision);
@@ -309,6 +312,7 @@ class Worker final : private neighbor::ResolverSink {
   std::vector<std::uint16_t> hop_interface_;  // by neighbor ref: index of its interface in this snapshot
   std::array<std::uint32_t, kPortsMax> steering_seen_{};
   std::uint32_t hop_epoch_ = 1, neighbor_epoch_ = 0;
+  unsigned resets_left_ = 0;  // in this step
 
   // What is remembered of the last snapshot, which may be freed before the next one is seen.
   struct KnownBackend {
