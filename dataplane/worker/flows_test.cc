@@ -182,6 +182,31 @@ TEST(Expiry, StatesHaveTheTimersOfTheirRfcs) {
   EXPECT_EQ(box.flows(), 0u);
 }
 
+TEST(Expiry, UdpInUseLivesMinutesInEveryMode) {
+  // RFC 4787 REQ-5. Answers of dsr (102) and tunnel (103) backends do not pass here.
+  for (const char* service : {"192.0.2.100", "192.0.2.101", "192.0.2.102", "192.0.2.103"}) {
+    SCOPED_TRACE(service);
+    Box box;
+    box.apply(sim::text_of({}));
+    const Frame datagram = udp_frame({.dst = service, .dst_port = 53});
+    const auto sent = box.exchange(kOutside, datagram);
+    ASSERT_EQ(sent.size(), 1u);
+    if (ip(service) == ip("192.0.2.100") || ip(service) == ip("192.0.2.101")) {
+      const auto info = parsed(sent[0].frame);
+      box.exchange(kInside, udp_frame({.src = info.tuple.dst,
+                                       .dst = info.tuple.src,
+                                       .src_port = info.tuple.dst_port,
+                                       .dst_port = info.tuple.src_port}));
+    }
+    box.advance(20 * kSecond);
+    EXPECT_EQ(box.exchange(kOutside, datagram).size(), 1u);
+    box.advance(120 * kSecond);
+    EXPECT_EQ(box.flows(), 1u);
+    box.advance(200 * kSecond);
+    EXPECT_EQ(box.flows(), 0u);
+  }
+}
+
 // ---- Removal of a backend ----
 
 class Removal : public ::testing::TestWithParam<unsigned> {

@@ -94,6 +94,12 @@ void Worker::resolve_hops(Flow& flow) {
   flow.hop_epoch = hop_epoch_;
 }
 
+// UDP lives two minutes or more once it is in use (RFC 4787 REQ-5). In dsr and tunnel mode answers do not pass here:
+// there a client that goes on sending is the proof; more of the same millisecond may be one datagram in fragments.
+bool Worker::proves_exchange(const Flow& flow, Direction direction) const {
+  return direction == Direction::reverse || (!flow.reverse_indexed && flow.created_ms != now_ms_);
+}
+
 // Larger than the next link? The sender is told (RFC 1191, RFC 8201), or the packet dropped when it may not be.
 Fate Worker::check_size(const Packet& p, const Flow& flow, Direction direction, const Interface& out) const {
   if (p.info.l3_length + encapsulation(flow, direction) <= out.mtu) [[likely]]
@@ -157,7 +163,7 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
       clamp(p, flow, *out);
   } else {
     flow.last_seen_ms = now_ms_;
-    if (flow.state == flow::State::udp_unreplied && direction == Direction::reverse) {
+    if (flow.state == flow::State::udp_unreplied && proves_exchange(flow, direction)) [[unlikely]] {
       flows_.set_state(flow, flow::State::udp, now_ms_);
     }
   }

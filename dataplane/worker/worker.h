@@ -235,6 +235,7 @@ class Worker final : private neighbor::ResolverSink {
   Fate predict(const Packet& p, const flow::Flow& flow, flow::Direction direction) const;
   Fate check_size(const Packet& p, const flow::Flow& flow, flow::Direction direction,
                   const snapshot::Interface& out) const;
+  bool proves_exchange(const flow::Flow& flow, flow::Direction direction) const;
   void resolve_hops(flow::Flow& flow);
   struct Hop {
     IpAddress address;
