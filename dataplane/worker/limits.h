@@ -16,11 +16,12 @@ inline constexpr unsigned kExpiryPerStep = 64;     // flows looked at
 inline constexpr unsigned kSweepPerStep = 512;     // flows looked at after a backend was removed
 // Flows reset, two frames each: half of a batch even where both leave by one port, so that traffic keeps its room.
 inline constexpr unsigned kResetsPerStep = kTxBatch / 4;
-inline constexpr unsigned kShedPerFlow = 4;               // flows shed to make room for one
-inline constexpr unsigned kDenialsMax = 4;                // backends found full by their home worker, per new flow
-inline constexpr unsigned kConflictsMax = 3;              // backends tried when a tuple towards one is taken
-inline constexpr unsigned kSnatTries = 64;                // local ports tried for the servers' own traffic
-inline constexpr std::uint32_t kAnswersPerSecond = 1000;  // RST, ICMP errors and echo replies of one worker
+inline constexpr unsigned kShedPerFlow = 4;   // flows shed to make room for one
+inline constexpr unsigned kDenialsMax = 4;    // backends found full by their home worker, per new flow
+inline constexpr unsigned kConflictsMax = 3;  // backends tried when a tuple towards one is taken
+inline constexpr unsigned kSnatTries = 64;    // local ports tried for the servers' own traffic
+// Of one worker and each kind: too big; time exceeded; RST, port unreachable and echo replies together.
+inline constexpr std::uint32_t kAnswersPerSecond = 1000;
 inline constexpr std::uint32_t kAnswersBurst = 100;
 
 }  // namespace headgate::worker

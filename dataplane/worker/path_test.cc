@@ -14,6 +14,7 @@ namespace {
 using packet::kAck;
 using packet::kSyn;
 using packet::testing::describe;
+using packet::testing::echo_frame;
 using packet::testing::fragments;
 using packet::testing::Frame;
 using packet::testing::FrameSpec;
@@ -324,6 +325,28 @@ TEST(Sizes, ATooLargePacketIsAnsweredWithWhatFits) {
     EXPECT_EQ(info.tuple.src, spec.dst);
     EXPECT_EQ(packet::parse_quoted(out[0].frame, info)->tuple, (Tuple{spec.src, spec.dst, 40000, 80, kProtocolTcp}));
   }
+}
+
+TEST(Sizes, TooLargePacketsAreAnsweredThroughoutAPortScanAndATraceroute) {
+  Box box;
+  box.apply(sim::text_of({}));
+  FrameSpec large = client_spec(true, 103);
+  EXPECT_EQ(box.exchange(kOutside, tcp_frame(large)).size(), 1u);
+  FrameSpec closed = client_spec(true, 100);
+  closed.dst_port = 81;
+  FrameSpec hop = client_spec(true, 103);
+  hop.ttl = 1;
+  hop.flags = kAck;
+  for (unsigned i = 0; i < 500; ++i) {
+    box.exchange(kOutside, i % 2 == 0 ? tcp_frame(closed) : echo_frame(client_spec(true, 100)));
+    box.exchange(kOutside, tcp_frame(hop));
+  }
+  EXPECT_EQ(box.drops(DropReason::rate_limited), 1000u - 2 * kAnswersBurst);
+  large.flags = kAck;
+  large.payload = Frame(1480);
+  const auto out = box.exchange(kOutside, tcp_frame(large));
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].port, kOutside);
 }
 
 TEST(Sizes, ABackendsTooLargePacketIsAnsweredFromOurAddressThere) {

@@ -64,6 +64,8 @@ Worker::Worker(const WorkerConfig& config, const Shared& shared, snapshot::Publi
       persistence_(std::min<std::uint32_t>(config.flows, 1 << 18), config.seed + 6),
       load_(shared.loads, config.index),
       answers_(kAnswersPerSecond, kAnswersBurst),
+      too_big_(kAnswersPerSecond, kAnswersBurst),
+      time_exceeded_(kAnswersPerSecond, kAnswersBurst),
       rng_(config.seed + 7),
       counters_(snapshot::kServiceSlots, snapshot::kBackendSlots),
       hop_interface_(neighbor::kNeighborsMax, snapshot::kNone) {

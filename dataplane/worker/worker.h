@@ -303,7 +303,8 @@ class Worker final : private neighbor::ResolverSink {
   balance::WorkerLoad load_;
   mutable balance::Exclusions excluded_;  // of the choice in hand; kept because it is large
   Nanos load_gathered_ = 0;
-  TokenBucket answers_;
+  // Apart, so that a ping flood or a port scan does not silence path MTU discovery, nor traceroute it.
+  TokenBucket answers_, too_big_, time_exceeded_;
   Rng rng_;
   telemetry::WorkerCounters counters_;
   telemetry::Capture* capture_ = nullptr;
