@@ -318,14 +318,22 @@ unsigned Worker::room_to_send() const {
 }
 
 // An ICMP error about a packet we sent on: to the flow's other side, quoting what that side knows (RFC 5508 section 4).
+// A packet like any other on its way: it loses a hop and has to fit, but nobody is told when it does not.
 Fate Worker::translate_icmp_error(Packet& p, const Decision& decision) {
   const auto quoted = packet::parse_quoted({p.data, p.mbuf->data_len}, p.info);
   if (!quoted) return drop(DropReason::bad_icmp_header);
+  const bool hop = p.port != snapshot_->probe_port;
+  if (hop && p.info.ttl <= 1) return drop(DropReason::ttl_expired);
   Flow& flow = *decision.flow;
   if (flow.hop_epoch != hop_epoch_) resolve_hops(flow);
   const bool to_client = decision.direction == Direction::reverse;  // the quoted packet went to the backend
   const NeighborRef ref = to_client ? flow.to_client : flow.to_backend;
   if (ref == neighbor::kNoNeighbor) return drop(DropReason::no_route);
+  if (ref != kToKernel) {
+    const Fate fits = check_size(p, flow, decision.direction, snapshot_->interfaces[hop_interface_[ref]]);
+    if (fits.exit == Exit::dropped) return fits;
+  }
+  if (hop) forward::decrement_ttl(p.data, p.info);
   if (to_client) {
     // From the backend itself: as if from the service, the only address the client knows. Routers keep their name.
     const IpAddress from = p.info.tuple.src == flow.backend ? flow.service : p.info.tuple.src;

@@ -85,7 +85,7 @@ TEST_P(IcmpErrors, AboutARequestReachTheClientAsIfFromItsService) {
         ASSERT_EQ(translated.size(), 1u);
         ASSERT_EQ(translated[0].port, kOutside);
         FrameSpec wanted{.src = from_router ? outer.src : request.dst, .dst = request.src};
-        wanted.ttl = parsed(translated[0].frame).ttl;
+        --wanted.ttl;
         wanted.eth_src = Box::mac(kOutside);
         wanted.eth_dst = box_.lan().find(request.src)->mac;
         FrameSpec original = request;
@@ -118,6 +118,26 @@ TEST_P(IcmpErrors, AboutAReplyReachTheBackend) {
     EXPECT_EQ(info.tuple.dst, sent.tuple.dst);
     EXPECT_EQ(packet::parse_quoted(translated[0].frame, info)->tuple, sent.tuple.reversed());
   }
+}
+
+TEST_P(IcmpErrors, ThatLoopOrDoNotFitAreDropped) {
+  const FrameSpec request = client_spec(v4(), service());
+  const auto out = box_.exchange(kOutside, tcp_frame(request));
+  const auto sent = parsed(out.at(0).frame);
+  FrameSpec outer{.src = sent.tuple.dst, .dst = sent.tuple.src, .ttl = 1};
+  EXPECT_TRUE(box_.exchange(kInside, icmp_error_frame(outer, too_big(), out[0].frame)).empty());
+  EXPECT_EQ(box_.drops(DropReason::ttl_expired), 1u);
+
+  box_.apply(sim::text_of({.outside = "mtu: 1280"}));
+  outer.ttl = 64;
+  EXPECT_EQ(box_.exchange(kInside, icmp_error_frame(outer, too_big(), out[0].frame)).size(), 1u);
+  const Frame large = tcp_frame({.src = sent.tuple.src,
+                                 .dst = sent.tuple.dst,
+                                 .src_port = sent.tuple.src_port,
+                                 .dst_port = sent.tuple.dst_port,
+                                 .payload = Frame(1250)});
+  EXPECT_TRUE(box_.exchange(kInside, icmp_error_frame(outer, too_big(), large)).empty());
+  EXPECT_EQ(box_.drops(DropReason::too_big), 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, IcmpErrors,
