@@ -525,12 +525,15 @@ bool Worker::choose_local(Flow& flow, std::span<const std::uint16_t> locals, uns
   return false;
 }
 
-// A local port tried at random within the class that steers the reply home; unique by the flow table itself.
+// A local port within the class that steers the reply home; unique by the flow table itself. TCP walks its class, so
+// that a port comes back only after a whole turn: the remote's TIME_WAIT of the connection before would refuse or
+// misread the new one. Others draw: DNS answers are told from forged ones by their port (RFC 5452 9.2).
 bool Worker::try_local(Flow& flow, const IpAddress& address, unsigned bucket, std::uint64_t random) {
   const Tuple reply{flow.backend, address, flow.backend_port, 0, flow.protocol};
+  const unsigned port_class = steering_.port_class(reply, bucket);
+  const std::uint64_t index = flow.protocol == kProtocolTcp ? local_cursor_[port_class]++ : random;
   const std::uint16_t port =
-      steering_.classes(address.is_v4())
-          .port(steering_.port_class(reply, bucket), static_cast<unsigned>(random % PortClasses::kPortsPerClass));
+      steering_.classes(address.is_v4()).port(port_class, static_cast<unsigned>(index % PortClasses::kPortsPerClass));
   if (port < flow::kLocalPortMin) return false;
   flow.local = address;
   flow.local_port = port;

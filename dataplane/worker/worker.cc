@@ -70,6 +70,8 @@ Worker::Worker(const WorkerConfig& config, const Shared& shared, snapshot::Publi
       counters_(snapshot::kServiceSlots, snapshot::kBackendSlots),
       hop_interface_(neighbor::kNeighborsMax, snapshot::kNone) {
   HEADGATE_CHECK(config.ports.size() <= kPortsMax);
+  // Where this life's ports start is nobody's to guess, and mostly not where the last one's did.
+  for (std::uint16_t& cursor : local_cursor_) cursor = static_cast<std::uint16_t>(rng_.next());
   if (config.index == 0) {
     resolver_ = std::make_unique<neighbor::Resolver>(config.seed + 8);
     for (std::size_t i = 0; i < config.ports.size(); ++i) {

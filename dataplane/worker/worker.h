@@ -306,6 +306,7 @@ class Worker final : private neighbor::ResolverSink {
   // Apart, so that a ping flood or a port scan does not silence path MTU discovery, nor traceroute it.
   TokenBucket answers_, too_big_, time_exceeded_;
   Rng rng_;
+  std::array<std::uint16_t, kBuckets> local_cursor_;  // by port class: the next one for egress and probes over TCP
   telemetry::WorkerCounters counters_;
   telemetry::Capture* capture_ = nullptr;
   std::array<std::uint8_t, telemetry::kSnapLengthMax> capture_copy_;
