@@ -124,6 +124,22 @@ TEST(Reopening, WorksInEveryMode) {
   }
 }
 
+TEST(Reopening, AGuessedResetAndASynDoNotEndAConnection) {
+  Box box;
+  box.apply(sim::text_of({}));
+  Connection c(box, {});
+  c.open();
+  const Tuple tuple = c.sent().tuple;
+  for (std::uint32_t i = 1; i < 16; ++i) {
+    EXPECT_TRUE(c.client(kRst, 1001 + (i << 28)));  // forwarded: its receiver judges it
+    EXPECT_TRUE(c.client(kSyn, 1001 + (i << 28)));
+    EXPECT_EQ(c.sent().tuple, tuple);
+  }
+  EXPECT_TRUE(c.client(kAck, 1001, 10));
+  EXPECT_TRUE(c.backend(kAck, 9001, 10));
+  EXPECT_EQ(c.sent().tuple, tuple);
+}
+
 TEST(Expiry, AnEstablishedFlowIsResetOnBothSides) {
   Box box;
   box.apply(sim::text_of({.timeouts = "tcp_established_s: 60"}));
@@ -131,6 +147,8 @@ TEST(Expiry, AnEstablishedFlowIsResetOnBothSides) {
   c.open();
   EXPECT_TRUE(c.client(kAck, 1001, 100));
   EXPECT_TRUE(c.backend(kAck, 9001, 200));
+  EXPECT_TRUE(c.client(kAck, 1100, 0));  // keep-alives lie behind, and change nothing
+  EXPECT_TRUE(c.backend(kAck, 9200, 1));
   const auto out = box.advance(70 * kSecond);
   ASSERT_EQ(out.size(), 2u);
   const std::size_t to_backend = out[0].port == kInside ? 0 : 1;

@@ -28,10 +28,15 @@ namespace {
 constexpr std::uint32_t kToKernel = neighbor::kNoNeighbor - 1;  // a hop: the kernel's socket behind the probe port
 constexpr std::uint16_t kEtherHeader = 14;
 
-std::uint32_t sequence_after(const std::uint8_t* data, const packet::PacketInfo& info) {
-  const std::uint32_t sequence = load_be32(data + info.l4_offset + 4);
+forward::Segment segment_of(const std::uint8_t* data, const packet::PacketInfo& info) {
+  const std::uint8_t* l4 = data + info.l4_offset;
+  const std::uint32_t sequence = load_be32(l4 + 4);
   const auto payload = static_cast<std::uint32_t>(info.l4_offset + info.l4_length - info.payload_offset);
-  return sequence + payload + ((info.tcp_flags & packet::kSyn) ? 1 : 0) + ((info.tcp_flags & packet::kFin) ? 1 : 0);
+  return {.flags = info.tcp_flags,
+          .sequence = sequence,
+          .after = sequence + payload + ((info.tcp_flags & packet::kSyn) ? 1 : 0) +
+                   ((info.tcp_flags & packet::kFin) ? 1 : 0),
+          .acknowledgment = load_be32(l4 + 8)};
 }
 
 }  // namespace
@@ -158,7 +163,7 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   }
 
   if (is_tcp) {
-    forward::track_tcp(flows_, flow, direction, info.tcp_flags, sequence_after(p.data, info), now_ms_);
+    forward::track_tcp(flows_, flow, direction, segment_of(p.data, info), now_ms_);
     if ((info.tcp_flags & packet::kSyn) && out != nullptr) [[unlikely]]
       clamp(p, flow, *out);
   } else {
