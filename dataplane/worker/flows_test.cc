@@ -140,6 +140,19 @@ TEST(Reopening, AGuessedResetAndASynDoNotEndAConnection) {
   EXPECT_EQ(c.sent().tuple, tuple);
 }
 
+TEST(Reopening, ASynWithABrokenChecksumEndsNothing) {
+  Box box;
+  box.apply(sim::text_of({}));
+  Connection c(box, {});
+  c.open();
+  EXPECT_TRUE(c.client(kRst, 1001));
+  EXPECT_TRUE(box.exchange(kOutside, tcp_frame({.broken_l4_checksum = true})).empty());
+  EXPECT_EQ(box.drops(DropReason::bad_l4_checksum), 1u);
+  EXPECT_TRUE(c.backend(kAck, 9001, 10));  // the RST was not accepted
+  EXPECT_TRUE(c.client(kAck, 1001, 10));
+  EXPECT_EQ(box.flows(), 1u);
+}
+
 TEST(Expiry, AnEstablishedFlowIsResetOnBothSides) {
   Box box;
   box.apply(sim::text_of({.timeouts = "tcp_established_s: 60"}));

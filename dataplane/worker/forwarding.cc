@@ -142,6 +142,9 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   const packet::PacketInfo& info = p.info;
   const bool is_tcp = info.tuple.protocol == kProtocolTcp && !info.later_fragment();
   if (is_tcp && forward::must_rebind(flow, direction, info.tcp_flags)) {
+    // Nothing ends on the word of a packet with a broken checksum.
+    if (!info.fragment && !packet::l4_checksum_ok({p.data, p.mbuf->data_len}, info))
+      return drop(DropReason::bad_l4_checksum);
     end_flow(flow);
     p.interface = snapshot_->interface_at(p.port, info.vlan);
     return execute(p, decide(p, Visit{}), Visit{});
