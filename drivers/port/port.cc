@@ -267,10 +267,9 @@ Result<std::uint64_t> Port::rx_offloads(std::span<rte_mempool* const> pools, std
                                                    " cannot spread a frame over several; lower the MTU");
     }
   }
-  const std::uint64_t checksums =
-      RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
-  // TAP "offers" them by computing them for every frame; the dataplane judges by itself there.
-  if (spec_.kind == PortKind::pci || spec_.kind == PortKind::virtio_user) offloads |= info_.rx_offload_capa & checksums;
+  // No receive checksum offload, on no kind: the dataplane verifies every frame in software. On virtio the request
+  // would even do harm: it negotiates VIRTIO_NET_F_GUEST_CSUM, after which the host may leave the checksums of local
+  // senders unfinished (RTE_MBUF_F_RX_L4_CKSUM_NONE), and such frames would be dropped here or forwarded broken.
   return offloads;
 }
 
