@@ -21,6 +21,7 @@
 #include "dataplane/app/box.h"
 #include "dataplane/app/fleet.h"
 #include "drivers/exception/exception.h"
+#include "drivers/port/buffers.h"
 #include "drivers/port/eal.h"
 #include "drivers/port/port.h"
 #include "drivers/port/spec.h"
@@ -31,6 +32,8 @@ using headgate::Error;
 using headgate::ErrorCode;
 using headgate::fail;
 using headgate::Result;
+
+constexpr unsigned kExceptionBuffers = 8192;
 
 struct Options {
   std::vector<std::string> ports;
@@ -112,10 +115,19 @@ std::string lcore_mapping(const Options& options) {
   return mapping;
 }
 
-rte_mempool* make_pool(const std::string& name, unsigned buffers) {
-  // A standard buffer and 128 bytes of headroom hold a 1500-byte frame and every tunnel header; jumbo frames come in
-  // chains.
-  return rte_pktmbuf_pool_create(name.c_str(), buffers, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+// `room`: of a buffer, headroom included; the headroom of 128 bytes holds every tunnel header.
+rte_mempool* make_pool(const std::string& name, unsigned buffers, std::uint16_t room) {
+  return rte_pktmbuf_pool_create(name.c_str(), buffers, 256, 0, room, SOCKET_ID_ANY);
+}
+
+// For what a port receives: one buffer holds a frame of the port's MTU.
+Result<rte_mempool*> make_rx_pool(const headgate::port::PortSpec& spec, unsigned buffers) {
+  const auto room = headgate::port::buffer_room_for(spec);
+  if (!room) return tl::unexpected(room.error());
+  if (rte_mempool* pool = make_pool("rx-" + spec.name, buffers, *room)) return pool;
+  return fail(ErrorCode::exhausted, "no memory for " + std::to_string(buffers) + " packet buffers of " +
+                                        std::to_string(*room) + " bytes for port " + spec.name +
+                                        "; raise --memory or lower --buffers");
 }
 
 struct Opened {
@@ -127,13 +139,9 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
                           const headgate::BucketMap& map) {
   Opened opened;
   for (const auto& spec : specs) {
-    rte_mempool* pool = make_pool("rx-" + spec.name, options.buffers);
-    if (pool == nullptr) {
-      return fail(ErrorCode::exhausted, "no memory for " + std::to_string(options.buffers) +
-                                            " packet buffers of port " + spec.name +
-                                            "; raise --memory or lower --buffers");
-    }
-    rte_mempool* const pools[] = {pool};
+    const auto pool = make_rx_pool(spec, options.buffers);
+    if (!pool) return tl::unexpected(pool.error());
+    rte_mempool* const pools[] = {*pool};
     auto port = headgate::port::Port::open(spec, pools, {.workers = options.workers, .buckets = map});
     if (!port) return tl::unexpected(port.error());
     headgate::worker::PortFacts facts{
@@ -148,10 +156,12 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
   for (std::size_t i = 0; i < physical; ++i) {
     if (specs[i].exception.empty()) continue;
     const std::string name = specs[i].name + "-exception";
-    rte_mempool* pool = make_pool("rx-" + name, 8192);
-    if (pool == nullptr)
-      return fail(ErrorCode::exhausted, "no memory for the packet buffers of " + name + "; raise --memory");
-    rte_mempool* const pools[] = {pool};
+    headgate::port::PortSpec as_owner;  // frames of the owner's size may come from the kernel as well
+    as_owner.name = name;
+    as_owner.mtu = opened.ports[i].port->mtu();
+    const auto pool = make_rx_pool(as_owner, kExceptionBuffers);
+    if (!pool) return tl::unexpected(pool.error());
+    rte_mempool* const pools[] = {*pool};
     auto port = headgate::exception::open_for(*opened.ports[i].port, pools);
     if (!port) return tl::unexpected(port.error());
     const auto index = static_cast<std::uint16_t>(opened.ports.size());
@@ -194,7 +204,7 @@ int run(const Options& options) {
   const headgate::worker::Steering steering(headgate::kDefaultRssKey, map);
   auto opened = open_ports(specs, options, map);
   if (!opened) return say(opened.error());
-  rte_mempool* own_pool = make_pool("own", 16384);
+  rte_mempool* own_pool = make_pool("own", 16384, RTE_MBUF_DEFAULT_BUF_SIZE);
   if (own_pool == nullptr)
     return say({ErrorCode::exhausted, "no memory for the workers' own packet buffers; raise --memory"});
 

@@ -17,16 +17,15 @@
 #include <cstring>
 
 #include "dataplane/base/check.h"
+#include "drivers/port/buffers.h"
 #include "drivers/port/descriptors.h"
 #include "drivers/port/pci_check.h"
 
 namespace headgate::port {
 namespace {
 
-constexpr int kQueueWaitMs = 1000;           // for the sockets of a killed predecessor
-constexpr unsigned kXdpFillMbufs = 2048;     // net_af_xdp puts that many into each queue's fill ring at once
-constexpr std::uint32_t kXdpHeadroom = 256;  // XDP_PACKET_HEADROOM, taken from each buffer beside DPDK's own 128
-constexpr std::uint32_t kEthernetOverhead = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;  // two tags beside the MTU
+constexpr int kQueueWaitMs = 1000;        // for the sockets of a killed predecessor
+constexpr unsigned kXdpFillMbufs = 2048;  // net_af_xdp puts that many into each queue's fill ring at once
 constexpr std::uint16_t kDefaultDescriptors = 1024;
 
 std::string dpdk_text(int error) {
@@ -51,7 +50,7 @@ Result<void> check_xdp_pool(rte_mempool* pool, unsigned queues) {
   }
   if (object > static_cast<std::uint32_t>(::getpagesize())) {
     return fail(ErrorCode::invalid_argument, name + " has objects of " + std::to_string(object) +
-                                                 " bytes; AF_XDP takes at most one page, so its MTU ends near 3400");
+                                                 " bytes; AF_XDP takes at most one page (see buffer_room_for)");
   }
   if (rte_mempool_avail_count(pool) < kXdpFillMbufs * queues) {
     return fail(ErrorCode::exhausted, name + " has " + std::to_string(rte_mempool_avail_count(pool)) +
@@ -124,6 +123,10 @@ Result<void> Port::check_before(std::span<rte_mempool* const> pools, const PortO
       return fail(ErrorCode::already_exists, "the kernel already has an interface " + spec_.device +
                                                  "; choose another name or remove it with `ip link del`");
     }
+    if (spec_.mtu > kTapMtuMax) {
+      return fail(ErrorCode::invalid_argument,
+                  "net_tap sends no frame above an MTU of " + std::to_string(kTapMtuMax) + "; lower mtu=");
+    }
     return {};
   }
   if (spec_.kind != PortKind::af_xdp && spec_.kind != PortKind::af_packet) return {};
@@ -175,9 +178,7 @@ std::string Port::device_arguments() const {
       return "iface=" + device + ",start_queue=0,queue_count=" + std::to_string(queues_) +
              (spec_.zero_copy == ZeroCopy::off ? ",force_copy=1" : "");
     case PortKind::af_packet: {
-      // One frame with its 66 bytes of header must fit a ring slot; slots fill blocks without rest.
-      const unsigned mtu = spec_.mtu != 0 ? spec_.mtu : kernel_->mtu().value_or(1500);
-      const unsigned slot = mtu <= 1900 ? 2048 : mtu <= 3900 ? 4096 : 16384;
+      const unsigned slot = af_packet_slot(mtu_of(spec_));
       return "iface=" + device + ",qpairs=" + std::to_string(queues_) +
              ",qdisc_bypass=1,framesz=" + std::to_string(slot) + ",blocksz=" + std::to_string(slot * 4) +
              ",framecnt=1024";
@@ -274,7 +275,7 @@ Result<std::uint64_t> Port::rx_offloads(std::span<rte_mempool* const> pools, std
 }
 
 Result<void> Port::configure(std::span<rte_mempool* const> pools, const PortOptions& options) {
-  mtu_ = spec_.mtu != 0 ? spec_.mtu : kernel_ ? kernel_->mtu().value_or(RTE_ETHER_MTU) : std::uint16_t{RTE_ETHER_MTU};
+  mtu_ = mtu_of(spec_);
   if (info_.max_mtu != 0 && mtu_ > info_.max_mtu) {
     return fail(ErrorCode::invalid_argument, "the device takes an MTU of at most " + std::to_string(info_.max_mtu) +
                                                  ", not " + std::to_string(mtu_));
@@ -285,8 +286,8 @@ Result<void> Port::configure(std::span<rte_mempool* const> pools, const PortOpti
                                   RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO |
                                   RTE_ETH_TX_OFFLOAD_MULTI_SEGS;  // never MBUF_FAST_FREE: frames are shared and cloned
   rte_eth_conf configuration{};
-  // The kernel's interfaces have their MTU set there; net_af_packet would refuse any above 1500 here.
-  if (!kernel_) configuration.rxmode.mtu = mtu_;
+  // The kernel's interfaces have their MTU set there; net_af_packet and net_memif would refuse any above 1500 here.
+  if (!kernel_ && spec_.kind != PortKind::memif) configuration.rxmode.mtu = mtu_;
   configuration.rxmode.offloads = *rx;
   configuration.txmode.offloads = info_.tx_offload_capa & wanted_tx;
   lsc_ = (*info_.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
