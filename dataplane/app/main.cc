@@ -1,4 +1,5 @@
 // headgate-dataplane: EAL, ports, workers, API server. Wiring only: read it top to bottom; it is torn down in reverse.
+#include <grp.h>
 #include <poll.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
@@ -38,8 +39,9 @@ constexpr unsigned kExceptionBuffers = 8192;
 struct Options {
   std::vector<std::string> ports;
   unsigned workers = 1;
-  std::string idle = "adaptive";
+  std::vector<std::string> idle = {"adaptive"};
   std::string socket = "/run/headgate/dataplane.sock";
+  std::string socket_group;
   std::string state_dir = "/run/headgate";
   std::uint32_t flows = 1 << 18;
   unsigned memory_mb = 1024;
@@ -62,10 +64,15 @@ int parse_command_line(int argc, char** argv, Options& options) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--workers", options.workers, "threads that forward")->check(CLI::Range(1, 16))->capture_default_str();
   app.add_option("--cpus", options.cpus, "processors of the workers, in order; default: 0, 1, ...")->delimiter(',');
-  app.add_option("--idle", options.idle, "adaptive: sleep when nothing comes; poll: spin")
+  app.add_option(
+         "--idle", options.idle,
+         "adaptive: sleep when nothing comes; poll: spin. One word for all workers, or one for each: poll,adaptive")
+      ->delimiter(',')
       ->check(CLI::IsMember({"adaptive", "poll"}))
       ->capture_default_str();
   app.add_option("--socket", options.socket, "Unix socket of the API")->capture_default_str();
+  app.add_option("--socket-group", options.socket_group,
+                 "group that may use the API, for a control plane under another user; default: the dataplane's own");
   app.add_option("--state-dir", options.state_dir, "where the accepted snapshot is kept")->capture_default_str();
   app.add_option("--flows", options.flows, "flows per worker; about 160 bytes each")
       ->check(CLI::Range(1024, 100'000'000))
@@ -79,6 +86,10 @@ int parse_command_line(int argc, char** argv, Options& options) {
   app.add_flag("--no-huge", options.no_huge, "ordinary memory instead of hugepages (lab, tests)");
   try {
     app.parse(argc, argv);
+    if (options.idle.size() != 1 && options.idle.size() != options.workers) {
+      throw CLI::ValidationError("--idle", "has " + std::to_string(options.idle.size()) + " words for " +
+                                               std::to_string(options.workers) + " workers; give one, or one for each");
+    }
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 1;
@@ -104,6 +115,15 @@ Result<int> lock_state_dir(const std::string& directory) {
   return fd;
 }
 
+// -1, which chown(2) takes for "leave it", without a name.
+Result<gid_t> find_group(const std::string& name) {
+  if (name.empty()) return static_cast<gid_t>(-1);
+  errno = 0;
+  if (const group* entry = getgrnam(name.c_str())) return entry->gr_gid;
+  return fail(ErrorCode::not_found, "--socket-group: there is no group \"" + name +
+                                        "\"; `getent group` lists them, `groupadd --system` makes one");
+}
+
 // Worker i is lcore i + 1 on its processor; the main thread and gRPC's float over all.
 std::string lcore_mapping(const Options& options) {
   const long online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -113,6 +133,15 @@ std::string lcore_mapping(const Options& options) {
     mapping += "," + std::to_string(i + 1) + "@" + std::to_string(cpu);
   }
   return mapping;
+}
+
+std::vector<headgate::worker::Idle> idle_of_workers(const Options& options) {
+  std::vector<headgate::worker::Idle> idle;
+  for (unsigned i = 0; i < options.workers; ++i) {
+    const std::string& word = options.idle[options.idle.size() == 1 ? 0 : i];
+    idle.push_back(word == "poll" ? headgate::worker::Idle::poll : headgate::worker::Idle::adaptive);
+  }
+  return idle;
 }
 
 // `room`: of a buffer, headroom included; the headroom of 128 bytes holds every tunnel header.
@@ -184,6 +213,8 @@ int run(const Options& options) {
     if (spec->kind == headgate::port::PortKind::pci) eal.pci_devices.push_back(spec->device);
     specs.push_back(*spec);
   }
+  const auto group = find_group(options.socket_group);
+  if (!group) return say(group.error());
   const auto lock = lock_state_dir(options.state_dir);
   if (!lock) return say(lock.error());
 
@@ -212,16 +243,13 @@ int run(const Options& options) {
   for (const auto& port : opened->ports) ports.push_back(port.port.get());
   auto fleet = std::make_unique<headgate::app::Fleet>(
       headgate::app::FleetOptions{
-          .workers = options.workers,
-          .flows = options.flows,
-          .idle = options.idle == "poll" ? headgate::worker::Idle::poll : headgate::worker::Idle::adaptive,
-          .seed = seed},
+          .workers = options.workers, .flows = options.flows, .idle = idle_of_workers(options), .seed = seed},
       ports, opened->facts, own_pool, steering);
   fleet->start();
   headgate::app::Box box(std::move(opened->ports), std::move(fleet), own_pool, options.state_dir, seed);
   box.start_from_kept();
 
-  auto server = headgate::app::ApiServer::start(box, options.socket);
+  auto server = headgate::app::ApiServer::start(box, options.socket, *group);
   if (!server) return say(server.error());
   spdlog::info("ready: {} workers, {} flows each, API on {}", options.workers, options.flows, options.socket);
 
