@@ -1,6 +1,5 @@
 #include "dataplane/app/box.h"
 
-#include <rte_mempool.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -161,19 +160,6 @@ void Box::configure_probe_device(const pb::Snapshot& message) {
   probe_configured_ = wanted;
 }
 
-std::array<std::uint64_t, 6> Box::sum(bool service, Slot slot) const {
-  std::array<std::uint64_t, 6> total{};
-  for (unsigned i = 0; i < fleet_->size(); ++i) {
-    const telemetry::WorkerCounters& counters = fleet_->at(i).counters();
-    const telemetry::Traffic& traffic = (service ? counters.service : counters.backend)[slot];
-    const std::array<std::uint64_t, 6> one{traffic.packets_in.read(),    traffic.bytes_in.read(),
-                                           traffic.packets_out.read(),   traffic.bytes_out.read(),
-                                           traffic.flows_started.read(), traffic.flows_ended.read()};
-    for (std::size_t k = 0; k < one.size(); ++k) total[k] += one[k];
-  }
-  return total;
-}
-
 void Box::set_bases(const Snapshot& snapshot) {
   for (const auto& service : snapshot.services) {
     if (service_base_[service.slot].id != service.id.value)
@@ -233,147 +219,6 @@ void Box::running(pb::RunningReply& reply) const {
     b->set_backend_id(backend.id.value);
     b->set_health(backend.up ? pb::UP : pb::DOWN);
   }
-}
-
-namespace {
-
-void fill(pb::TrafficCounters* out, const std::array<std::uint64_t, 6>& now, const std::array<std::uint64_t, 6>& base) {
-  out->set_packets_in(now[0] - base[0]);
-  out->set_bytes_in(now[1] - base[1]);
-  out->set_packets_out(now[2] - base[2]);
-  out->set_bytes_out(now[3] - base[3]);
-  out->set_flows_total(now[4] - base[4]);
-  out->set_flows_now(now[4] > now[5] ? now[4] - now[5] : 0);
-}
-
-void add(pb::TrafficCounters* out, const pb::TrafficCounters& one) {
-  out->set_packets_in(out->packets_in() + one.packets_in());
-  out->set_bytes_in(out->bytes_in() + one.bytes_in());
-  out->set_packets_out(out->packets_out() + one.packets_out());
-  out->set_bytes_out(out->bytes_out() + one.bytes_out());
-  out->set_flows_total(out->flows_total() + one.flows_total());
-  out->set_flows_now(out->flows_now() + one.flows_now());
-}
-
-void fill_worker(pb::WorkerStats* out, const worker::Worker& worker) {
-  const telemetry::WorkerCounters& c = worker.counters();
-  out->set_worker(worker.index());
-  out->set_steps(c.steps.read());
-  out->set_busy_steps(c.busy_steps.read());
-  std::uint64_t packets = 0;
-  for (unsigned i = 0; i < telemetry::kExits; ++i) {
-    const auto exit = static_cast<telemetry::Exit>(i);
-    packets += c.exits[i].read();
-    if (c.exits[i].read() == 0) continue;
-    auto* e = out->add_exit();
-    e->set_reason(telemetry::to_string(exit));
-    e->set_packets(c.exits[i].read());
-    e->set_meaning(telemetry::describe(exit));
-  }
-  out->set_packets(packets);
-  for (const auto& counter : c.batches) out->add_batch_size_histogram(counter.read());
-  for (unsigned i = 0; i < telemetry::kDropReasons; ++i) {
-    if (c.drops[i].read() == 0) continue;
-    const auto reason = static_cast<telemetry::DropReason>(i);
-    auto* d = out->add_drop();
-    d->set_reason(telemetry::to_string(reason));
-    d->set_packets(c.drops[i].read());
-    d->set_meaning(telemetry::describe(reason));
-  }
-  for (unsigned i = 0; i < telemetry::kHandovers; ++i) {
-    if (c.handovers[i].read() == 0) continue;
-    const auto reason = static_cast<telemetry::Handover>(i);
-    auto* h = out->add_handover();
-    h->set_reason(telemetry::to_string(reason));
-    h->set_packets(c.handovers[i].read());
-    h->set_meaning(telemetry::describe(reason));
-  }
-  out->set_flows_now(c.flows_now.read());
-  out->set_flows_max(worker.flows().capacity());
-  out->set_sleeps(c.sleeps.read());
-  out->set_flows_shed(c.flows_shed.read());
-}
-
-}  // namespace
-
-void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& busy_before) const {
-  const std::scoped_lock lock(mutex_);
-  busy_before.resize(fleet_->size(), 0);
-  const auto& snapshot = fleet_->publisher().current();
-  if (snapshot) {
-    reply.set_generation(snapshot->generation);
-    for (const auto& service : snapshot->services) {
-      auto* s = reply.add_service();
-      s->set_id(service.id.value);
-      s->set_name(service.name);
-      fill(s->mutable_traffic(), sum(true, service.slot), service_base_[service.slot].traffic);
-      std::uint64_t refused = 0;
-      for (unsigned i = 0; i < fleet_->size(); ++i)
-        refused += fleet_->at(i).counters().service_refused[service.slot].read();
-      if (refused != 0) {
-        auto* d = s->add_drop();
-        d->set_reason("refused");
-        d->set_packets(refused);
-        d->set_meaning("new flows refused: no backend can serve, or a segment of no flow");
-      }
-    }
-    for (const auto& pool : snapshot->pools) {
-      auto* p = reply.add_pool();
-      p->set_id(pool.id.value);
-      p->set_name(pool.name);
-      for (std::uint16_t i = 0; i < pool.backend_count; ++i) {
-        const auto& backend = snapshot->backends[pool.first_backend + i];
-        auto* b = reply.add_backend();
-        b->set_id(backend.id.value);
-        b->set_name(backend.name);
-        b->set_pool_id(pool.id.value);
-        b->set_health(backend.up ? pb::UP : pb::DOWN);
-        b->set_drain(backend.drain);
-        fill(b->mutable_traffic(), sum(false, backend.slot), backend_base_[backend.slot].traffic);
-        add(p->mutable_traffic(), b->traffic());
-      }
-    }
-  }
-  for (std::size_t i = 0; i < ports_.size(); ++i) {
-    const port::Port& port = *ports_[i].port;
-    const port::PortStats stats = port.stats();
-    const port::LinkState link = port.link();
-    auto* p = reply.add_port();
-    p->set_name(ports_[i].name);
-    p->set_link_up(link.up);
-    p->set_link_mbps(link.speed_mbps);
-    p->set_mac(to_string(port.mac()));
-    p->set_rx_packets(stats.rx_frames);
-    p->set_rx_bytes(stats.rx_bytes);
-    p->set_tx_packets(stats.tx_frames);
-    p->set_tx_bytes(stats.tx_bytes);
-    p->set_rx_errors(stats.rx_errors);
-    p->set_tx_errors(stats.tx_errors);
-    p->set_rx_missed(stats.rx_missed);
-    p->set_rx_no_buffer(stats.rx_no_buffer);
-    p->set_queues(port.queues());
-    p->set_driver(port.driver());
-    p->set_mtu(port.mtu());
-    std::uint64_t matched = 0, missed = 0;
-    for (unsigned w = 0; w < fleet_->size(); ++w) {
-      matched += fleet_->at(w).counters().steering[i].matched.read();
-      missed += fleet_->at(w).counters().steering[i].missed.read();
-    }
-    p->set_steering(worker::steering_state(port.rss_state().programmed, matched, missed));
-  }
-  for (unsigned i = 0; i < fleet_->size(); ++i) {
-    auto* w = reply.add_worker();
-    fill_worker(w, fleet_->at(i));
-    w->set_generation(fleet_->publisher().running_generation(i));
-    const std::uint64_t busy = fleet_->at(i).counters().busy_ns.read();
-    if (since != 0)
-      w->set_busy_share(std::min(1.0, static_cast<double>(busy - busy_before[i]) / static_cast<double>(since)));
-    busy_before[i] = busy;
-  }
-  auto* gauge = reply.add_gauge();
-  gauge->set_name("packet_buffers");
-  gauge->set_free(rte_mempool_avail_count(pool_));
-  gauge->set_size(pool_->size);
 }
 
 }  // namespace headgate::app
