@@ -182,6 +182,8 @@ void Pusher::on_applied(const ApplyCall& call) {
   last_generation_ = std::max(last_generation_, call.reply.running_generation());
   if (call.reply.accepted()) {
     spdlog::info("push: generation {} runs, digest {}", sent.generation(), sent.digest().substr(0, 12));
+    for (const auto& warning : call.reply.warning())
+      spdlog::warn("push: it runs, but {}: {}", warning.path(), warning.message());
     // Whatever the dataplane calls it: it accepted this content, so it must not be pushed again and again.
     running_->digest = sent.digest();
   } else if (wanted_->digest() == sent.digest() && same_health(health_of(*wanted_), health_of(sent))) {

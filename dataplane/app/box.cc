@@ -7,12 +7,12 @@
 #include <set>
 
 #include "dataplane/app/probe_device.h"
+#include "dataplane/app/steered.h"
 #include "dataplane/snapshot/store.h"
 
 namespace headgate::app {
 
 namespace pb = dataplane::v1;
-using snapshot::Egress;
 using snapshot::Interface;
 using snapshot::Snapshot;
 
@@ -20,6 +20,12 @@ namespace {
 
 constexpr auto kSwitchTimeout = std::chrono::seconds(2);
 constexpr const char* kVersion = "0.1.0";
+
+void add(std::vector<pb::SnapshotError>& troubles, const std::string& path, const std::string& message) {
+  pb::SnapshotError& trouble = troubles.emplace_back();
+  trouble.set_path(path);
+  trouble.set_message(message);
+}
 
 }  // namespace
 
@@ -33,7 +39,12 @@ Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* 
       slots_(seed),
       service_base_(snapshot::kServiceSlots),
       backend_base_(snapshot::kBackendSlots) {
-  for (const BoxPort& port : ports_) port_names_.push_back(port.name);
+  for (const BoxPort& port : ports_) {
+    port_names_.push_back(port.name);
+    const bool up = port.port->link().up;
+    links_.push_back({up, port.port->link_changes()});
+    if (!up) spdlog::warn("port {}: link is down", port.name);
+  }
 }
 
 Box::~Box() {
@@ -75,14 +86,20 @@ pb::ApplyReply Box::apply(const pb::Snapshot& message) {
   }
   const std::shared_ptr<const Snapshot> next = *built;
   set_bases(*next);
-  configure_probe_device(message);
-  steer(*next);
+  message_ = message;
+  Troubles troubles = settle(*next);
   fleet_->publisher().publish(next);
   fleet_->wake_all();
+  log_changes(troubles);
+  for (const pb::SnapshotError& trouble : troubles_) *reply.add_warning() = trouble;
   if (!fleet_->publisher().wait_until_running(next->generation, kSwitchTimeout)) {
-    spdlog::error("snapshot {}: a worker did not take it up within {} s", next->generation, kSwitchTimeout.count());
+    // Nothing to try again: it switches as soon as it comes round. `show workers` has the generation of each.
+    auto* late = reply.add_warning();
+    late->set_path("worker");
+    late->set_message("a worker did not take the snapshot up within " + std::to_string(kSwitchTimeout.count()) +
+                      " s; it will when it comes round");
+    spdlog::error("snapshot {}: {}", next->generation, late->message());
   }
-  message_ = message;
   if (const auto stored = snapshot::store(state_dir_ + "/snapshot", message.SerializeAsString()); !stored) {
     spdlog::error("snapshot {} runs but could not be kept for a restart: {}", next->generation, stored.error().message);
   }
@@ -108,53 +125,68 @@ void Box::start_from_kept() {
   if (apply(message).accepted()) spdlog::info("forwarding from the kept snapshot {}", message.generation());
 }
 
-// Which frames of shared interfaces come to us: see design section 3, AF_XDP steering.
-void Box::steer(const Snapshot& snapshot) {
-  std::vector<IpAddress> own;
-  for (const auto& service : snapshot.services) own.push_back(service.address);
-  for (const auto& local : snapshot.local_addresses) own.push_back(local.address);
-  for (const Interface& interface : snapshot.interfaces)
-    own.insert(own.end(), interface.addresses.begin(), interface.addresses.end());
+Box::Troubles Box::settle(const Snapshot& snapshot) {
+  Troubles troubles;
+  configure_probe_device(troubles);
+  steer(snapshot, troubles);
+  check_mtus(snapshot, troubles);
+  return troubles;
+}
+
+// Addresses are added before they are removed: a setter that fails leaves what ran before.
+void Box::steer(const Snapshot& snapshot, Troubles& troubles) {
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     xdp::Steering* steering = ports_[i].port->steering();
     if (steering == nullptr) continue;
-    std::vector<IpAddress> addresses = own;
-    std::vector<IpPrefix> gateway;
-    for (const Interface& interface : snapshot.interfaces) {
-      if (interface.port == i && interface.gateway) {
-        for (const IpPrefix& prefix : interface.prefixes) gateway.push_back(prefix.network());
-      }
-      // Replies to the servers' routed traffic arrive elsewhere, addressed to the servers themselves.
-      if (interface.port != i && interface.egress == Egress::route) {
-        for (const auto& backend : snapshot.backends) {
-          for (const IpPrefix& prefix : interface.prefixes) {
-            if (prefix.contains(backend.address)) addresses.push_back(backend.address);
-          }
-        }
-      }
-    }
-    std::sort(addresses.begin(), addresses.end());
-    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+    const Steered steered = steered_to(snapshot, static_cast<std::uint16_t>(i));
     const auto report = [&](const Result<void>& result) {
-      if (!result) spdlog::error("port {}: steering: {}", ports_[i].name, result.error().message);
+      if (!result) add(troubles, "port " + ports_[i].name, "steering: " + result.error().message);
     };
     report(steering->refresh_kernel_addresses());
-    report(steering->set_addresses(addresses));
-    report(steering->set_gateway(!gateway.empty(), gateway));
+    report(steering->set_addresses(steered.addresses));
+    report(steering->set_gateway(!steered.gateway.empty(), steered.gateway));
   }
 }
 
-void Box::configure_probe_device(const pb::Snapshot& message) {
-  if (!message.has_probe() || message.probe().port().empty()) return;
-  const std::uint16_t index = port_index(message.probe().port());
+void Box::check_mtus(const Snapshot& snapshot, Troubles& troubles) const {
+  for (std::size_t i = 0; i < snapshot.interfaces.size(); ++i) {
+    const Interface& interface = snapshot.interfaces[i];
+    if (interface.port >= ports_.size() || interface.mtu <= ports_[interface.port].port->mtu()) continue;
+    const BoxPort& port = ports_[interface.port];
+    add(troubles, "interface[" + std::to_string(i) + "].mtu",
+        "the MTU of " + interface.name + ", " + std::to_string(interface.mtu) + ", is above the " +
+            std::to_string(port.port->mtu()) + " of port " + port.name +
+            "; longer packets are lost. Lower it, or give the port mtu= on the dataplane's command line");
+  }
+}
+
+// Each trouble is said when it comes and when it goes, not with every try.
+void Box::log_changes(const Troubles& now) {
+  const auto has = [](const Troubles& troubles, const pb::SnapshotError& wanted) {
+    return std::ranges::any_of(troubles, [&](const pb::SnapshotError& one) {
+      return one.path() == wanted.path() && one.message() == wanted.message();
+    });
+  };
+  for (const pb::SnapshotError& one : now) {
+    if (!has(troubles_, one)) spdlog::error("{}: {}", one.path(), one.message());
+  }
+  for (const pb::SnapshotError& one : troubles_) {
+    if (!has(now, one)) spdlog::info("{}: works now, before: {}", one.path(), one.message());
+  }
+  troubles_ = now;
+}
+
+void Box::configure_probe_device(Troubles& troubles) {
+  if (!message_.has_probe() || message_.probe().port().empty()) return;
+  const std::uint16_t index = port_index(message_.probe().port());
   if (index == snapshot::kNone) return;
   const port::KernelInterface* kernel = ports_[index].port->kernel_interface();
-  const std::string wanted = message.probe().prefix_v4() + " " + message.probe().prefix_v6();
+  const std::string wanted = message_.probe().prefix_v4() + " " + message_.probe().prefix_v6();
   if (kernel == nullptr || wanted == probe_configured_) return;
-  if (const auto done = set_up_probe_device(ports_[index].port->spec().device, message.probe().prefix_v4(),
-                                            message.probe().prefix_v6());
+  if (const auto done = set_up_probe_device(ports_[index].port->spec().device, message_.probe().prefix_v4(),
+                                            message_.probe().prefix_v6());
       !done) {
-    spdlog::error("probe device: {}", done.error().message);
+    add(troubles, "probe", done.error().message);
     return;
   }
   probe_configured_ = wanted;
@@ -195,11 +227,35 @@ void Box::release_slots() {
 void Box::tend() {
   const std::scoped_lock lock(mutex_);
   release_slots();
+  watch_links();
+  // Only what may work without another snapshot is tried again.
+  const bool again =
+      std::ranges::any_of(troubles_, [](const auto& one) { return !one.path().starts_with("interface"); });
+  if (again) log_changes(settle(*fleet_->publisher().current()));
   for (const BoxPort& port : ports_) {
     if (xdp::Steering* steering = port.port->steering()) {
       if (const auto result = steering->refresh_kernel_addresses(); !result)
         spdlog::warn("port {}: {}", port.name, result.error().message);
     }
+  }
+}
+
+void Box::watch_links() {
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    const port::LinkState link = ports_[i].port->link();
+    const std::uint32_t changes = ports_[i].port->link_changes();
+    if (link.up != links_[i].up) {
+      if (link.up) {
+        spdlog::info("port {}: link is up{}", ports_[i].name,
+                     link.speed_mbps != 0 ? ", " + std::to_string(link.speed_mbps) + " Mbit/s" : "");
+      } else {
+        spdlog::warn("port {}: link is down", ports_[i].name);
+      }
+    } else if (changes != links_[i].changes) {
+      spdlog::warn("port {}: link flapped, {} changes within a second; it is {}", ports_[i].name,
+                   changes - links_[i].changes, link.up ? "up" : "down");
+    }
+    links_[i] = {link.up, changes};
   }
 }
 
