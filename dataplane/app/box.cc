@@ -195,19 +195,17 @@ void Box::configure_probe_device(Troubles& troubles) {
 void Box::set_bases(const Snapshot& snapshot) {
   for (const auto& service : snapshot.services) {
     if (service_base_[service.slot].id != service.id.value)
-      service_base_[service.slot] = {service.id.value, sum(true, service.slot)};
+      service_base_[service.slot] = {service.id.value, sum(true, service.slot), refused(service.slot)};
   }
   for (const auto& backend : snapshot.backends) {
     if (backend_base_[backend.slot].id != backend.id.value)
-      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot)};
+      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot), {}};
   }
 }
 
 void Box::release_slots() {
   if (!fleet_->publisher().reclaim()) return;  // a worker may still start flows with an old snapshot
   using snapshot::SlotKind;
-  bool any_flow = false;
-  for (unsigned i = 0; i < fleet_->size(); ++i) any_flow = any_flow || fleet_->at(i).counters().flows_now.read() != 0;
   for (const bool service : {true, false}) {
     const SlotKind kind = service ? SlotKind::service : SlotKind::backend;
     for (const Slot slot : slots_.retired(kind)) {
@@ -218,9 +216,8 @@ void Box::release_slots() {
     }
   }
   for (const Slot slot : slots_.retired(SlotKind::pool)) slots_.release(SlotKind::pool, slot);
-  // Flows are not counted per local address: its slot waits for a moment without any.
-  if (!any_flow) {
-    for (const Slot slot : slots_.retired(SlotKind::local_address)) slots_.release(SlotKind::local_address, slot);
+  for (const Slot slot : slots_.retired(SlotKind::local_address)) {
+    if (local_ports(slot) == 0) slots_.release(SlotKind::local_address, slot);
   }
 }
 

@@ -47,9 +47,11 @@ class Box {
   std::uint16_t port_index(const std::string& name) const;
 
  private:
+  using Refused = std::array<std::uint64_t, telemetry::kRefusals.size() + 1>;
   struct Base {  // what a slot's counters stood at when its present id got it
     std::uint32_t id = 0;
     std::array<std::uint64_t, 6> traffic{};
+    Refused refused{};  // services only
   };
   struct Link {
     bool up = false;
@@ -65,6 +67,10 @@ class Box {
   void set_bases(const snapshot::Snapshot& snapshot);
   void release_slots();
   std::array<std::uint64_t, 6> sum(bool service, Slot slot) const;
+  Refused refused(Slot service) const;
+  std::uint64_t local_ports(Slot local) const;  // in use, all workers
+  void fill_service(dataplane::v1::ServiceStats* out, const snapshot::Service& service) const;
+  void fill_gauges(dataplane::v1::StatsReply& reply) const;
   void configure_probe_device(Troubles& troubles);
 
   std::vector<BoxPort> ports_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/app/box.h"
+#include "dataplane/neighbor/limits.h"
 
 namespace headgate::app {
 
@@ -83,6 +84,66 @@ void fill_worker(pb::WorkerStats* out, const worker::Worker& worker) {
 
 }  // namespace
 
+Box::Refused Box::refused(Slot service) const {
+  Refused total{};
+  for (unsigned i = 0; i < fleet_->size(); ++i) {
+    const telemetry::Refusals& one = fleet_->at(i).counters().service_refused[service];
+    for (std::size_t k = 0; k < total.size(); ++k) total[k] += one.by_reason[k].read();
+  }
+  return total;
+}
+
+std::uint64_t Box::local_ports(Slot local) const {
+  std::uint64_t total = 0;
+  for (unsigned i = 0; i < fleet_->size(); ++i) total += fleet_->at(i).ports().live_of(local);
+  return total;
+}
+
+void Box::fill_service(pb::ServiceStats* out, const snapshot::Service& service) const {
+  const Base& base = service_base_[service.slot];
+  out->set_id(service.id.value);
+  out->set_name(service.name);
+  fill(out->mutable_traffic(), sum(true, service.slot), base.traffic);
+  const Refused now = refused(service.slot);
+  for (std::size_t k = 0; k < now.size(); ++k) {
+    if (now[k] == base.refused[k]) continue;
+    auto* drop = out->add_drop();
+    const bool named = k < telemetry::kRefusals.size();
+    drop->set_reason(named ? telemetry::to_string(telemetry::kRefusals[k]) : "other");
+    drop->set_packets(now[k] - base.refused[k]);
+    drop->set_meaning(named ? telemetry::describe(telemetry::kRefusals[k]) : "refused for another reason");
+  }
+}
+
+// Tables and pools that can run out, and how far they are from it.
+void Box::fill_gauges(pb::StatsReply& reply) const {
+  const auto gauge = [&reply](const std::string& name, std::uint64_t used, std::uint64_t size) {
+    auto* g = reply.add_gauge();
+    g->set_name(name);
+    g->set_used(used);
+    g->set_size(size);
+    g->set_free(size > used ? size - used : 0);
+  };
+  const auto pool = [&gauge](const std::string& name, const rte_mempool* buffers) {
+    gauge(name, buffers->size - std::min(buffers->size, rte_mempool_avail_count(buffers)), buffers->size);
+  };
+  pool("packet_buffers", pool_);
+  for (const BoxPort& port : ports_) {
+    for (const rte_mempool* buffers : port.port->pools()) pool("rx_buffers " + port.name, buffers);
+  }
+  std::uint64_t neighbors = 0, fragments = 0;
+  for (unsigned i = 0; i < fleet_->size(); ++i) {
+    neighbors = std::max(neighbors, fleet_->at(i).counters().neighbors_now.read());
+    fragments = std::max(fragments, fleet_->at(i).counters().fragments_now.read());
+  }
+  gauge("neighbors", neighbors, neighbor::kNeighborsMax);    // every worker has the same
+  gauge("fragments", fragments, flow::kFragmentEntriesMax);  // of the worker with most
+  if (const auto& snapshot = fleet_->publisher().current()) {
+    for (const auto& local : snapshot->local_addresses)
+      gauge("local_ports " + to_string(local.address), local_ports(local.slot), 0);
+  }
+}
+
 void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& busy_before) const {
   const std::scoped_lock lock(mutex_);
   busy_before.resize(fleet_->size(), 0);
@@ -90,19 +151,7 @@ void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& 
   if (snapshot) {
     reply.set_generation(snapshot->generation);
     for (const auto& service : snapshot->services) {
-      auto* s = reply.add_service();
-      s->set_id(service.id.value);
-      s->set_name(service.name);
-      fill(s->mutable_traffic(), sum(true, service.slot), service_base_[service.slot].traffic);
-      std::uint64_t refused = 0;
-      for (unsigned i = 0; i < fleet_->size(); ++i)
-        refused += fleet_->at(i).counters().service_refused[service.slot].read();
-      if (refused != 0) {
-        auto* d = s->add_drop();
-        d->set_reason("refused");
-        d->set_packets(refused);
-        d->set_meaning("new flows refused: no backend can serve, or a segment of no flow");
-      }
+      fill_service(reply.add_service(), service);
     }
     for (const auto& pool : snapshot->pools) {
       auto* p = reply.add_pool();
@@ -157,10 +206,7 @@ void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& 
       w->set_busy_share(std::min(1.0, static_cast<double>(busy - busy_before[i]) / static_cast<double>(since)));
     busy_before[i] = busy;
   }
-  auto* gauge = reply.add_gauge();
-  gauge->set_name("packet_buffers");
-  gauge->set_free(rte_mempool_avail_count(pool_));
-  gauge->set_size(pool_->size);
+  fill_gauges(reply);
 }
 
 }  // namespace headgate::app
