@@ -14,6 +14,9 @@ namespace headgate::push {
 // The other end of our own contract, on a real socket: keeps what it is given, as the dataplane does.
 class TestDataplane : public dataplane::v1::Dataplane::Service {
  public:
+  ~TestDataplane() override {
+    if (server) die();  // no call runs while the rest goes
+  }
   grpc::Status Apply(grpc::ServerContext*, const dataplane::v1::ApplyRequest* request,
                      dataplane::v1::ApplyReply* reply) override {
     const std::lock_guard lock(mutex);
