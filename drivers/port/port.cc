@@ -135,8 +135,9 @@ Result<void> Port::check_before(std::span<rte_mempool* const> pools, const PortO
     return fail(ErrorCode::not_found, "there is no network interface \"" + spec_.device +
                                           "\" in this network namespace; `ip link` lists them");
   }
+  // A packet socket bound to an interface that is down has an error pending from its start.
+  if (spec_.kind == PortKind::af_packet) return kernel_->set_up(true);
   const unsigned kernel_queues = kernel_->rx_queues();
-  if (spec_.kind == PortKind::af_packet) return {};
   if (spec_.queues == 0 || queues_ > kernel_queues) {
     queues_ = static_cast<std::uint16_t>(std::min<unsigned>(kernel_queues, kQueuesMax));
   }
@@ -432,6 +433,13 @@ TxVerdict Port::prepare_tx_slowly(rte_mbuf*& m, std::uint16_t queue) {
 }
 
 LinkState Port::link() const {
+  // An interface that goes down leaves ENETDOWN on its packet sockets, which poll(2) reports until somebody takes it:
+  // workers would not sleep.
+  for (std::uint16_t queue = 0; spec_.kind == PortKind::af_packet && queue < queues_; ++queue) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (rx_fds_[queue] >= 0) ::getsockopt(rx_fds_[queue], SOL_SOCKET, SO_ERROR, &error, &size);
+  }
   // net_af_xdp and net_af_packet report a link that is always up; the kernel knows.
   if (spec_.kind == PortKind::af_xdp || spec_.kind == PortKind::af_packet) return {.up = kernel_->running()};
   rte_eth_link link{};

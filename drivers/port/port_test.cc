@@ -2,6 +2,7 @@
 #include "drivers/port/port.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -141,6 +142,23 @@ TEST(AfPacketPort, SeesTheLinkGoDown) {
   EXPECT_FALSE(port->link().up);
   shell("ip link set hgp1 up");
   EXPECT_TRUE(port->link().up);
+}
+
+TEST(AfPacketPort, AnInterfaceThatWasDownDoesNotKeepWorkersAwake) {
+  const VethPair pair("hgp0", "hgp1");
+  shell("ip link set hgp0 down");
+  const Pool pool = make_pool(4095);
+  const auto port = open_port("f=af_packet:hgp0", pool.get());
+  ASSERT_TRUE(port);
+  const auto error_pending = [&] {
+    pollfd waiting{port->rx_fd(0).value_or(-1), POLLIN, 0};
+    ::poll(&waiting, 1, 0);
+    return (waiting.revents & POLLERR) != 0;
+  };
+  EXPECT_FALSE(error_pending()) << "down before the port was opened";
+  shell("ip link set hgp0 down");
+  EXPECT_FALSE(port->link().up);
+  EXPECT_FALSE(error_pending()) << "went down while the port was open";
 }
 
 TEST(AfPacketPort, TakesJumboFramesWhenTheBuffersDo) {
