@@ -3,9 +3,13 @@
 // Order of a start: load the file; wait for the dataplane and take over the verdicts it runs with; then compile, push
 // what differs, and only then probe along the path. Nothing is probed through a dataplane that does not run our
 // snapshot.
+//
+// A configuration is on trial until the dataplane runs it. When it is refused, the last one that ran stays in force,
+// with health: it goes on being compiled and pushed until the file is read again or another dataplane appears.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "controlplane/compile/compile.h"
@@ -35,14 +39,22 @@ class Daemon {
 
  private:
   config::Result<void> load();
+  void load_accepted();
   void on_connected(const health::HealthView& running);
-  void probe(const health::HealthView& known);
+  void on_in_sync();
+  void on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply);
+  const config::v1::Config& in_force() const { return refused_ ? *accepted_ : newest_.config; }
+  void probe();
   void push();
 
   Options options_;
   compile::IdTable ids_;
-  config::v1::Config config_;
-  bool met_dataplane_ = false;  // before that the verdicts to start from are unknown
+  config::Document newest_;                     // the file, as last read without errors
+  std::optional<config::v1::Config> accepted_;  // the last that a dataplane ran; on disk too, for a restart of ours
+  bool refused_ = false;                        // the dataplane did not take newest_. Then there is an accepted_
+  bool settled_ = false;                        // what is in force runs, and its targets are probed
+  bool met_dataplane_ = false;                  // before that the verdicts to start from are unknown
+  health::HealthView known_;                    // those verdicts, until the first configuration is settled
   health::Checker checker_;
   push::Pusher pusher_;
 };

@@ -18,11 +18,18 @@ Checker::Checker(asio::io_context& io, std::uint64_t seed, std::function<void()>
                 scheduler_.completed(probe, outcome, now());
                 run();
               }),
-      scheduler_(prober_, seed,
-                 [this](const Change& change) {
-                   spdlog::log(change.up ? spdlog::level::info : spdlog::level::warn, "health: {}", change.text);
-                   on_change_();
-                 }),
+      scheduler_(
+          prober_, seed,
+          [this](const Change& change) {
+            spdlog::log(change.up ? spdlog::level::info : spdlog::level::warn, "health: {}", change.text);
+            on_change_();
+          },
+          [](std::uint64_t probes, const Target& target, const std::string& cause) {
+            spdlog::warn(
+                "health: {} probes could not be made, verdicts stay as they are; last {}: {}. Look at "
+                "this box: its probe device, routes and file descriptors",
+                probes, target.name, cause);
+          }),
       timer_(io) {}
 
 void Checker::set_targets(const std::vector<Target>& targets, const HealthView& known) {

@@ -85,12 +85,25 @@ void Scheduler::completed(std::uint64_t probe, const Outcome& outcome, Time now)
   State& state = states_.at(backend_id);
   state.probe = 0;
   schedule(state, std::max(now, state.started + state.target.interval));
-  if (!state.verdict.observe(outcome.success, state.target.rise, state.target.fall)) return;
-  const std::string count = std::to_string(outcome.success ? state.target.rise : state.target.fall);
-  on_change_({backend_id, outcome.success,
-              state.target.name +
-                  (outcome.success ? " up: " + count + " of " + count + " probes succeeded"
-                                   : " down: " + count + " of " + count + " probes failed, last: " + outcome.cause)});
+  if (outcome.result == Result::unknown) {
+    report_unknown(state.target, outcome.cause, now);
+    return;
+  }
+  const bool success = outcome.result == Result::success;
+  if (!state.verdict.observe(success, state.target.rise, state.target.fall)) return;
+  const std::string count = std::to_string(success ? state.target.rise : state.target.fall);
+  on_change_(
+      {backend_id, success,
+       state.target.name + (success ? " up: " + count + " of " + count + " probes succeeded"
+                                    : " down: " + count + " of " + count + " probes failed, last: " + outcome.cause)});
+}
+
+void Scheduler::report_unknown(const Target& target, const std::string& cause, Time now) {
+  ++unknown_;
+  if (now < next_unknown_report_) return;
+  on_unknown_(unknown_, target, cause);
+  unknown_ = 0;
+  next_unknown_report_ = now + kUnknownEvery;
 }
 
 Time Scheduler::next_deadline() const {

@@ -19,10 +19,17 @@ namespace headgate::health {
 
 inline constexpr std::size_t kProbesInFlightMax = 256;
 inline constexpr Time kNever = Time::max();
+inline constexpr Time kUnknownEvery = std::chrono::seconds(10);  // at most one report in this time
+
+enum class Result : std::uint8_t {
+  success,
+  failure,
+  unknown,  // the probe could not be made: says nothing about the backend, changes nothing in its verdict
+};
 
 struct Outcome {
-  bool success = false;
-  std::string cause;  // of a failure: "connection timed out"
+  Result result = Result::failure;
+  std::string cause;  // unless a success: "connection timed out"
 };
 
 class Prober {
@@ -42,8 +49,10 @@ struct Change {
 class Scheduler {
  public:
   using OnChange = std::function<void(const Change&)>;
-  Scheduler(Prober& prober, std::uint64_t seed, OnChange on_change)
-      : prober_(prober), random_(seed), on_change_(std::move(on_change)) {}
+  // One for all targets, since the cause is this box's: how many probes since the last one, which target, and why.
+  using OnUnknown = std::function<void(std::uint64_t probes, const Target&, const std::string& cause)>;
+  Scheduler(Prober& prober, std::uint64_t seed, OnChange on_change, OnUnknown on_unknown)
+      : prober_(prober), random_(seed), on_change_(std::move(on_change)), on_unknown_(std::move(on_unknown)) {}
 
   // Replaces all targets. `known`: verdicts for targets that are new here, e.g. those the dataplane runs with.
   void set_targets(const std::vector<Target>& targets, const HealthView& known, Time now);
@@ -68,11 +77,15 @@ class Scheduler {
   void schedule(State& state, Time due);
   void unschedule(State& state);
   void spread(State& state, Time now);  // a first probe somewhere within the interval
+  void report_unknown(const Target& target, const std::string& cause, Time now);
   std::uint64_t random();
 
   Prober& prober_;
   std::uint64_t random_;
   OnChange on_change_;
+  OnUnknown on_unknown_;
+  std::uint64_t unknown_ = 0;  // probes since the last report
+  Time next_unknown_report_ = Time::min();
   bool path_paused_ = true;
   std::unordered_map<std::uint32_t, State> states_;             // by backend id
   std::set<std::pair<Time, std::uint32_t>> due_;                // states with no probe under way
