@@ -183,6 +183,12 @@ TEST(Validate, LegalButLikelyWrongIsAWarning) {
   EXPECT_EQ(document.diagnostics[2].location.line, 3);
 }
 
+TEST(Validate, AFileThatWouldTakeEveryServiceAwayIsNotAcceptedInSilence) {
+  EXPECT_EQ(diagnostics_of(""), "x:1:1: warning: there is no service: nothing is balanced; add one, service { ... }\n");
+  EXPECT_EQ(diagnostics_of("# cut off here\n"),
+            "x:1:1: warning: there is no service: nothing is balanced; add one, service { ... }\n");
+}
+
 TEST(Validate, ProbesAlongThePathNeedAProbeBlock) {
   EXPECT_EQ(diagnostics_of("interface { name: \"f\" port: \"f\" prefix: \"192.0.2.0/24\" }\n"
                            "local_address { address: \"192.0.2.50\" interface: \"f\" }\n"
