@@ -79,6 +79,22 @@ class Download:
             self.process.communicate()
 
 
+HOLD = """
+import socket, sys
+held = [socket.create_connection((sys.argv[1], 80), timeout=5) for _ in range(int(sys.argv[2]))]
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def hold(site: Site, count: int, family: int = 4) -> subprocess.Popen[str]:
+    """Open connections to the web service; closing its stdin (communicate) ends them."""
+    holder = site.popen("client", PYTHON, "-c", HOLD, at.front(100, family), str(count), stdin=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
 class UdpLoad:
     """Numbered datagrams to the echo service at a steady rate; says how many did not come back."""
 
