@@ -97,10 +97,12 @@ def test_an_icmp_error_of_the_client_reaches_the_server_it_quotes(site: Site, nu
     """Nobody on the client listens for the echo: its kernel says port unreachable, quoting the service address. (Closing a
     socket after sending is a race with the echo, which a busy machine loses.)"""
     script = f"""
-from scapy.all import IP, IPv6, UDP, Raw, conf, send
-conf.verb = 0
+import socket, struct
+raw = socket.socket(socket.AF_INET{6 if family == 6 else ''}, socket.SOCK_RAW, socket.IPPROTO_UDP)
+if {family} == 6:
+    raw.setsockopt(socket.IPPROTO_IPV6, 7, 6)  # IPV6_CHECKSUM: the kernel writes it at offset 6
 for port in range(45460, 45466):
-    send(IP{'v6' if family == 6 else ''}(dst="{at.front(number, family)}") / UDP(sport=port, dport=7) / Raw(b"x"))
+    raw.sendto(struct.pack("!HHHH", port, 7, 9, 0) + b"x", ("{at.front(number, family)}", 0))
 """
     expression = "icmp[0] = 3 and icmp[1] = 3" if family == 4 else "icmp6 and ip6[40] = 1"
     with sniffing(site, "web1", "eth0", expression, until="unreachable") as seen:
