@@ -4,6 +4,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 
 import pytest
 from lab_lib import __main__ as lab
@@ -110,3 +112,23 @@ def test_a_dead_dataplane_is_told_without_a_traceback(site: Site, tool) -> None:
 def test_what_the_lab_reserves_is_what_the_dataplane_takes() -> None:
     arguments = BoxOptions(hugepages=True).dataplane_arguments(REPOSITORY)
     assert arguments[arguments.index("--memory") + 1] == str(SiteOptions().box.memory_mb)
+
+
+def test_two_never_work_on_one_site_at_once(tmp_path) -> None:
+    """Also when the lock's file goes with its holder."""
+    inside, most = [], []
+
+    def work() -> None:
+        for _ in range(20):
+            with Site(SiteOptions(run_dir=tmp_path / "site")).exclusive(wait=60):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.001)
+                inside.pop()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) == 80 and max(most) == 1
+    assert not (tmp_path / "site.lock").exists()

@@ -196,7 +196,6 @@ def down(arguments: argparse.Namespace) -> int:
     with site.exclusive(wait=10):
         existed = site.exists() or site.run_dir.exists()
         site.down()
-    site.run_dir.with_suffix(".lock").unlink(missing_ok=True)
     print("The lab is down." if existed else "There was no lab.")
     return 0
 

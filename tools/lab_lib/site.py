@@ -154,12 +154,15 @@ class Site:
     def exclusive(self, wait: float = 0) -> Iterator[None]:
         """Holds the right to make and remove the site of this name. The file is outside the run directory, which goes."""
         path = self.run_dir.with_suffix(".lock")
-        with open(path, "w") as file:
-            try:
-                wait_for(lambda: try_lock(file), "the lock", timeout=wait, interval=0.2)
-            except TimeoutError:
-                raise Refused(f"another process is at work on the site {self.options.prefix} ({path}): wait for it") from None
+        try:
+            file = wait_for(lambda: try_lock(path), "the lock", timeout=wait, interval=0.05)
+        except TimeoutError:
+            raise Refused(f"another process is at work on the site {self.options.prefix} ({path}): wait for it") from None
+        try:
             yield
+        finally:
+            path.unlink(missing_ok=True)  # before the lock goes: who waits finds that it is not the file any more
+            file.close()
 
     # -- the network -----------------------------------------------------------------------------------------------------
 
@@ -220,12 +223,17 @@ class Site:
         return self.exec(host, "bash", "-c", script, timeout=count * 5 + 10).stdout.split()
 
 
-def try_lock(file: TextIO) -> bool:
+def try_lock(path: Path) -> TextIO | None:
+    """The file, locked; None while another has it, also when that one has just removed it."""
+    file = open(path, "w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    file.close()
+    return None
 
 
 def check_machine() -> None:
