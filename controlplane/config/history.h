@@ -26,10 +26,10 @@ struct Revision {
   std::int64_t time_s = 0;  // Unix time
   std::string user{}, comment{};
   std::uint32_t confirm_s = 0;         // not 0: wants confirmation within this time
-  std::string boot{};                    // of the machine that committed it: boot id
+  std::string boot{};                  // of the machine that committed it: boot id
   std::uint64_t boottime_s = 0;        // and its time since that boot, which no clock change touches
   std::uint64_t rolled_back_from = 0;  // this is the automatic return from that one
-  std::string digest{};                  // SHA-256 of the text, in hexadecimal
+  std::string digest{};                // SHA-256 of the text, in hexadecimal
   bool confirmed = false;
   bool stands() const { return confirm_s == 0 || confirmed; }
 };
