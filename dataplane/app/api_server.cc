@@ -115,7 +115,7 @@ class ApiServer::Service final : public pb::Dataplane::Service {
   }
 
   grpc::Status ListFlows(grpc::ServerContext* context, const pb::FlowFilter* request, pb::FlowsReply* reply) override {
-    return each_flow(context, *request, [&](worker::Worker& worker, flow::Flow& flow, std::uint32_t limit) {
+    return each_flow(context, *request, false, [&](worker::Worker& worker, flow::Flow& flow, std::uint32_t limit) {
       if (static_cast<std::uint32_t>(reply->flow_size()) >= limit) {
         reply->set_more(true);
         return false;
@@ -128,7 +128,7 @@ class ApiServer::Service final : public pb::Dataplane::Service {
   grpc::Status ClearFlows(grpc::ServerContext* context, const pb::FlowFilter* request,
                           pb::ClearFlowsReply* reply) override {
     pb::FlowFilter all = *request;
-    return each_flow(context, all, [&](worker::Worker& worker, flow::Flow& flow, std::uint32_t) {
+    return each_flow(context, all, true, [&](worker::Worker& worker, flow::Flow& flow, std::uint32_t) {
       worker.clear_flow(flow);
       reply->set_cleared(reply->cleared() + 1);
       return true;
@@ -220,9 +220,10 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     return packet;
   }
 
-  // In slices between the worker's bursts; a flow that moves meanwhile may be seen twice or not at all.
+  // In slices between the worker's bursts; a flow that moves meanwhile may be seen twice or not at all. `resets`: what
+  // `visit` does sends RST, so a slice ends when the worker's step can send no more.
   template <class F>
-  grpc::Status each_flow(grpc::ServerContext* context, const pb::FlowFilter& filter, F&& visit) {
+  grpc::Status each_flow(grpc::ServerContext* context, const pb::FlowFilter& filter, bool resets, F&& visit) {
     const auto snapshot = box_.current();
     const auto query = parse_flow_query(filter, snapshot.get());
     if (!query) return to_status(query.error());
@@ -234,7 +235,7 @@ class ApiServer::Service final : public pb::Dataplane::Service {
         const bool answered = box_.fleet().run(i, [&](worker::Worker& worker) {
           flow::FlowTable& flows = worker.flows();
           const flow::FlowIndex stop = std::min(flows.high_water(), next + kFlowsPerTask);
-          for (; next < stop && more; ++next) {
+          for (; next < stop && more && (!resets || worker.resets_left() != 0); ++next) {
             if (query->matches(flows.at(next))) more = visit(worker, flows.at(next), query->limit);
           }
           end = next >= flows.high_water();

@@ -27,6 +27,11 @@ class SpscRing {
     return true;
   }
 
+  // The producer's: how many pushes surely succeed.
+  std::size_t room() const {
+    return mask_ + 1 - (tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_acquire));
+  }
+
   bool pop(T& item) {
     const std::size_t head = head_.load(std::memory_order_relaxed);
     if (head == cached_tail_) {

@@ -22,7 +22,7 @@ enum class State : std::uint8_t {
   free,
   tcp_syn,  // SYN seen, nothing from the backend yet (or one-directional modes: no ACK yet): half-open
   tcp_established,
-  tcp_transitory,  // one FIN seen, or established as seen from one side only
+  tcp_transitory,  // one-way modes: the client's FIN seen; else: after a RST, the other side goes on
   tcp_closed,      // both FINs or a RST: kept shortly for crossing segments; a new SYN rebinds at once
   udp_unreplied,
   udp,
@@ -47,14 +47,16 @@ struct Flow {
   Kind kind;
   Slot service_slot, backend_slot, local_slot;
   // limited: holds a token of its backend's connection limit. gue: tunnel mode keeps the GUE port in local_port.
-  std::uint8_t fin_seen : 2, limited : 1, reset_on_expiry : 1, gue : 1, reverse_indexed : 1, replied : 1, unused : 1;
+  // reset_by_client: who sent the RST that closed it.
+  std::uint8_t fin_seen : 2, limited : 1, reset_on_expiry : 1, gue : 1, reverse_indexed : 1, replied : 1,
+      reset_by_client : 1;
   std::uint8_t bucket;
   std::uint32_t last_seen_ms;  // worker's clock, wraps after 49 days; compared by difference
   std::uint32_t created_ms;
   std::uint32_t hop_epoch;   // of the two cached next hops below
   std::uint32_t to_backend;  // neighbor refs
   std::uint32_t to_client;
-  std::uint32_t seq_to_backend;  // next sequence numbers, for RST on expiry
+  std::uint32_t seq_to_backend;  // next sequence numbers: what a RST is held to, and where our own go
   std::uint32_t seq_to_client;
   std::uint32_t timer_prev, timer_next;  // timer wheel, intrusive; a first entry's `prev` names its slot
   std::uint32_t shed_prev, shed_next;    // list of its shedding class

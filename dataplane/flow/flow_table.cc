@@ -164,7 +164,7 @@ bool FlowTable::index(Flow& flow, std::uint32_t now_ms) {
   }
   flow.created_ms = flow.last_seen_ms = now_ms;
   timer_link(flow, deadline_of(flow));
-  if (const int list = shed_class(flow.state); list >= 0) shed_link(flow, list);
+  if (const int list = shed_class(flow); list >= 0) shed_link(flow, list);
   return true;
 }
 
@@ -179,9 +179,10 @@ void FlowTable::erase(Flow& flow) {
 
 void FlowTable::set_state(Flow& flow, State state, std::uint32_t now_ms) {
   if (flow.state == state) return;
-  const int before = shed_class(flow.state), after = shed_class(state);
+  const int before = shed_class(flow);
   const std::uint32_t old_timeout = timeout_ms(flow.state);
   flow.state = state;
+  const int after = shed_class(flow);
   flow.last_seen_ms = now_ms;
   if (before != after) {
     shed_unlink(flow);
@@ -211,11 +212,11 @@ void FlowTable::set_timeouts(const snapshot::Timeouts& t) {
 
 void FlowTable::timer_link(Flow& flow, std::uint32_t deadline_ms) {
   // Entered in the tick after the deadline, so that a flow looked at is a flow expired; never behind the wheel's hand.
-  const std::uint32_t now_tick = wheel_started_ ? wheel_tick_ : flow.last_seen_ms / kTickMs;
-  std::uint32_t tick = deadline_ms / kTickMs + 1;
-  if (static_cast<std::int32_t>(tick - now_tick) < 1) tick = now_tick + 1;
-  tick = std::min(tick, now_tick + kWheelSlots - 1);
-  const std::uint32_t slot = tick % kWheelSlots;
+  // Distances are signed milliseconds: a deadline beyond the clock's wrap is still ahead.
+  const std::uint32_t hand = wheel_started_ ? hand_ms_ : flow.last_seen_ms - flow.last_seen_ms % kTickMs;
+  const auto ahead_ms = static_cast<std::int32_t>(deadline_ms - hand);
+  const std::uint32_t ticks = ahead_ms < 0 ? 1 : static_cast<std::uint32_t>(ahead_ms) / kTickMs + 1;
+  const std::uint32_t slot = slot_of(hand + std::min(ticks, kWheelSlots - 1) * kTickMs);
   const FlowIndex i = index_of(flow);
   flow.timer_prev = kHeadMark | slot;
   flow.timer_next = wheel_[slot];
@@ -238,23 +239,23 @@ void FlowTable::timer_unlink(Flow& flow) {
 }
 
 std::uint32_t FlowTable::ms_until_expiry(std::uint32_t now_ms) const {
-  if (used_ == 0) return kWheelSlots * kTickMs;
-  const std::uint32_t start = wheel_started_ ? wheel_tick_ : now_ms / kTickMs;
+  if (used_ == 0) return kTurnMs;
+  const std::uint32_t hand = wheel_started_ ? hand_ms_ : now_ms - now_ms % kTickMs;
   for (std::uint32_t ahead = 0; ahead < kWheelSlots;) {
-    const std::uint32_t slot = (start + ahead) % kWheelSlots;
+    const std::uint32_t slot = slot_of(hand + ahead * kTickMs);
     const std::uint64_t word = wheel_occupied_[slot / 64] >> (slot % 64);
     if (word != 0) {
       ahead += static_cast<std::uint32_t>(std::countr_zero(word));
-      const std::uint32_t due = (start + ahead + 1) * kTickMs;
+      const std::uint32_t due = hand + (ahead + 1) * kTickMs;
       return static_cast<std::int32_t>(due - now_ms) > 0 ? due - now_ms : 0;
     }
     ahead += 64 - slot % 64;
   }
-  return kWheelSlots * kTickMs;
+  return kTurnMs;
 }
 
-int FlowTable::shed_class(State state) {
-  switch (state) {
+int FlowTable::shed_class(const Flow& flow) {
+  switch (flow.state) {
     case State::tcp_closed:
       return kShedClosed;
     case State::tcp_syn:
@@ -263,6 +264,9 @@ int FlowTable::shed_class(State state) {
     case State::udp:
     case State::icmp:
       return kShedIdle;
+    case State::tcp_established:
+    case State::tcp_transitory:
+      return flow.reverse_indexed ? -1 : static_cast<int>(kShedOneWay);
     default:
       return -1;
   }
@@ -301,15 +305,22 @@ Flow* FlowTable::shed_candidate() {
   for (const unsigned list : {kShedClosed, kShedHalfOpen}) {
     if (shed_head_[list] != kNil) return &flows_[shed_head_[list]];
   }
-  // UDP entries move only here: the front is old by creation, so take the one of the first few that was idle longest,
-  // and send the others to the back.
+  for (const unsigned list : {kShedIdle, kShedOneWay}) {
+    if (shed_head_[list] != kNil) return longest_idle(list);
+  }
+  return nullptr;
+}
+
+// Entries move only here, not with every packet: the front is old by creation, so take the one of the first few that
+// was idle longest, and send the others to the back.
+Flow* FlowTable::longest_idle(unsigned list) {
   Flow* oldest = nullptr;
-  for (unsigned i = 0; i < kShedTries && shed_head_[kShedIdle] != kNil; ++i) {
-    Flow& flow = flows_[shed_head_[kShedIdle]];
+  for (unsigned i = 0; i < kShedTries; ++i) {
+    Flow& flow = flows_[shed_head_[list]];
     if (&flow == oldest) break;
     if (oldest == nullptr || static_cast<std::int32_t>(flow.last_seen_ms - oldest->last_seen_ms) < 0) oldest = &flow;
     shed_unlink(flow);
-    shed_link(flow, kShedIdle);
+    shed_link(flow, static_cast<int>(list));
   }
   return oldest;
 }

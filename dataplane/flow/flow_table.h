@@ -2,9 +2,9 @@
 //
 // Thread rule: one worker owns it; nothing here is shared. No allocation after construction.
 // Invariants: a live flow has a forward index entry, a reverse one when reverse_indexed, is linked into the timer
-// wheel, and, when it may be shed (closed or half-open TCP, UDP, ICMP), into the list of its class. Expiry is lazy:
-// packets only write last_seen; the wheel looks at a flow when its old deadline comes and moves it on. A flow past its
-// deadline is never found (find() says `expired` by the caller's check of is_expired()).
+// wheel, and, when it may be shed (closed, half-open or one-way TCP, UDP, ICMP), into the list of its class. Expiry is
+// lazy: packets only write last_seen; the wheel looks at a flow when its old deadline comes and moves it on. A flow
+// past its deadline is never found (find() says `expired` by the caller's check of is_expired()).
 #pragma once
 
 #include <array>
@@ -61,8 +61,10 @@ class FlowTable {
   // Milliseconds from now until expire() has something to look at, at most kWheelSlots ticks; 0 = now.
   std::uint32_t ms_until_expiry(std::uint32_t now_ms) const;
 
-  // The cheapest flow to give up: TCP that closed first, then oldest half-open, then oldest idle among UDP and ICMP (of
-  // the first kShedTries, the one idle longest); null when only established flows are left.
+  // The cheapest flow to give up: TCP that closed first, then the oldest half-open, then UDP and ICMP, then TCP of
+  // which only the client's side is seen (dsr, tunnel: a spoofed SYN and ACK make one); in the last two the one idle
+  // longest among the first kShedTries. Null when only established flows seen from both sides are left: they are never
+  // shed.
   Flow* shed_candidate();
 
   std::uint32_t size() const { return used_; }
@@ -79,8 +81,11 @@ class FlowTable {
   static constexpr unsigned kProbeMax = 16;  // buckets looked at when a home bucket overflowed
   static constexpr unsigned kTickMs = 128;
   static constexpr unsigned kWheelSlots = 8192;  // 17 minutes; longer timeouts are looked at again then
+  static constexpr std::uint32_t kTurnMs = kWheelSlots * kTickMs;
+  static_assert((std::uint64_t{1} << 32) % kTurnMs == 0, "slots go on in order where the millisecond clock wraps");
   static constexpr unsigned kShedTries = 8;
-  static constexpr unsigned kShedClosed = 0, kShedHalfOpen = 1, kShedIdle = 2;  // lists, the cheapest first
+  static constexpr unsigned kShedClosed = 0, kShedHalfOpen = 1, kShedIdle = 2,
+                            kShedOneWay = 3;  // lists, the cheapest first
   static constexpr std::uint32_t kHeadMark = 0x80000000u;
   static constexpr std::uint32_t kNil = 0xffffffffu;
 
@@ -102,10 +107,12 @@ class FlowTable {
   void remove_ref(const Tuple& tuple, std::uint32_t ref);
 
   std::uint32_t deadline_of(const Flow& flow) const { return flow.last_seen_ms + timeout_ms(flow.state); }
+  static std::uint32_t slot_of(std::uint32_t tick_ms) { return tick_ms / kTickMs % kWheelSlots; }
   void timer_link(Flow& flow, std::uint32_t deadline_ms);
   void timer_unlink(Flow& flow);
-  static int shed_class(State state);  // -1: never shed
+  static int shed_class(const Flow& flow);  // -1: never shed
   void shed_link(Flow& flow, int list);
+  Flow* longest_idle(unsigned list);
   void shed_unlink(Flow& flow);
 
   std::uint32_t capacity_;
@@ -120,24 +127,22 @@ class FlowTable {
 
   std::vector<std::uint32_t> wheel_;           // heads
   std::vector<std::uint64_t> wheel_occupied_;  // one bit per slot
-  std::uint32_t wheel_tick_ = 0;               // next tick to look at
+  std::uint32_t hand_ms_ = 0;                  // start of the next tick to look at; wraps with the worker's clock
   bool wheel_started_ = false;
-  std::array<std::uint32_t, 3> shed_head_{kNil, kNil, kNil}, shed_tail_{kNil, kNil, kNil};
+  std::array<std::uint32_t, 4> shed_head_{kNil, kNil, kNil, kNil}, shed_tail_{kNil, kNil, kNil, kNil};
 };
 
 template <class F>
 void FlowTable::expire(std::uint32_t now_ms, unsigned budget, F&& on_expired) {
+  const std::uint32_t now_tick_ms = now_ms - now_ms % kTickMs;
   if (!wheel_started_) {
-    wheel_tick_ = now_ms / kTickMs;
+    hand_ms_ = now_tick_ms;
     wheel_started_ = true;
   }
-  const std::uint32_t now_tick = now_ms / kTickMs;
-  // Ticks wrap with the clock: 2^32 ms is not a multiple of the wheel, so a wrap only makes flows be looked at early or
-  // once more.
-  if (now_tick < wheel_tick_) wheel_tick_ = now_tick;
-  if (now_tick - wheel_tick_ > kWheelSlots) wheel_tick_ = now_tick - kWheelSlots;
-  while (wheel_tick_ < now_tick) {
-    const std::uint32_t slot = wheel_tick_ % kWheelSlots;
+  // A turn has seen every flow; what a longer pause skipped needs no second look.
+  if (now_tick_ms - hand_ms_ > kTurnMs) hand_ms_ = now_tick_ms - kTurnMs;
+  while (hand_ms_ != now_tick_ms) {
+    const std::uint32_t slot = slot_of(hand_ms_);
     while (wheel_[slot] != kNil) {
       if (budget == 0) return;
       --budget;
@@ -149,7 +154,7 @@ void FlowTable::expire(std::uint32_t now_ms, unsigned budget, F&& on_expired) {
         timer_link(flow, deadline_of(flow));
       }
     }
-    ++wheel_tick_;
+    hand_ms_ += kTickMs;
   }
 }
 

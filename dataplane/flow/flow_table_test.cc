@@ -139,7 +139,26 @@ TEST(FlowTable, ExpiresAcrossTheWrapOfTheMillisecondClock) {
     table.expire(now, 64, [&](Flow& flow) { table.erase(flow); });
   }
   EXPECT_GE(waited, 10'000u);
-  EXPECT_LE(waited, 1'100'000u);  // one turn of the wheel at worst
+  EXPECT_LE(waited, 10'400u);
+}
+
+TEST(FlowTable, LongTimersRestBeforeTheWrapAndEndOnTimeAfterIt) {
+  // Established for 2 h 04 min from an hour before the wrap: the deadline's number is smaller than the clock's.
+  FlowTable table(200, 1);
+  std::uint32_t now = 0u - 3'600'000;
+  table.expire(now, 64, [](Flow&) {});
+  for (std::uint16_t i = 0; i < 100; ++i) add(table, 1, i, State::tcp_established, now);
+  unsigned wakeups = 0;
+  std::uint64_t waited = 0;
+  while (table.size() != 0 && waited < 20'000'000) {
+    const std::uint32_t wait = std::max(table.ms_until_expiry(now), 1u);
+    now += wait;
+    waited += wait;
+    ++wakeups;
+    table.expire(now, 200, [&](Flow& flow) { table.erase(flow); });
+  }
+  EXPECT_LE(wakeups, 20u);  // once a turn of the wheel
+  EXPECT_NEAR(static_cast<double>(waited), 7'440'000, 400);
 }
 
 TEST(FlowTable, AShorterTimeoutTakesEffectAtOnce) {
@@ -205,6 +224,35 @@ TEST(FlowTable, ShedsTheOldestHalfOpenThenIdleUdpAndNeverEstablished) {
   EXPECT_EQ(table.shed_candidate(), nullptr);
   EXPECT_EQ(table.size(), 1u);
   EXPECT_EQ(table.find(established->forward_tuple()).flow, established);
+}
+
+TEST(FlowTable, ShedsOneWayTcpAfterIdleUdpAndTheLongestIdleFirst) {
+  FlowTable table(100, 1);
+  const auto one_way = [&](std::uint16_t port, std::uint32_t seen_ms) {
+    Flow* flow = table.allocate();
+    flow->client = IpAddress::from_v4(9);
+    flow->client_port = port;
+    flow->protocol = kProtocolTcp;
+    flow->state = State::tcp_syn;
+    EXPECT_TRUE(table.index(*flow, kStart));
+    table.set_state(*flow, State::tcp_established, seen_ms);
+    return flow;
+  };
+  Flow* two_way = add(table, 1, 1, State::tcp_established, kStart);
+  Flow* closing = add(table, 1, 2, State::tcp_transitory, kStart);
+  Flow* busy = one_way(1, kStart + 100);
+  Flow* idle = one_way(2, kStart + 1);
+  Flow* finished = one_way(3, kStart + 2);
+  table.set_state(*finished, State::tcp_transitory, kStart + 2);
+  Flow* udp = add(table, 2, 1, State::udp, kStart + 50);
+  Flow* half_open = add(table, 2, 2, State::tcp_syn, kStart + 50);
+  for (Flow* expected : {half_open, udp, idle, finished, busy}) {
+    ASSERT_EQ(table.shed_candidate(), expected);
+    table.erase(*expected);
+  }
+  EXPECT_EQ(table.shed_candidate(), nullptr);
+  EXPECT_EQ(table.find(two_way->forward_tuple()).flow, two_way);
+  EXPECT_EQ(table.find(closing->forward_tuple()).flow, closing);
 }
 
 }  // namespace

@@ -18,12 +18,16 @@ using packet::kSyn;
 
 constexpr Direction kClient = Direction::forward, kBackend = Direction::reverse;
 
-struct Segment {
+struct Step {
   Direction from;
   unsigned flags;
   State after;
+  std::int64_t off = 0;      // sequence number, from the right one
+  std::int64_t ack_off = 0;  // acknowledgment, likewise
+  std::uint32_t payload = 0;
 };
 
+// Both sides' numbers are kept right, across the wrap, unless a step is off.
 class Trace {
  public:
   explicit Trace(snapshot::Mode mode = snapshot::Mode::full_nat) {
@@ -42,17 +46,26 @@ class Trace {
   }
   ~Trace() { table_.erase(*flow_); }
 
-  void run(const std::vector<Segment>& segments) {
-    for (std::size_t i = 0; i < segments.size(); ++i) {
-      const Segment& s = segments[i];
+  void run(const std::vector<Step>& steps) {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const Step& s = steps[i];
       now_ms_ += 10;
-      sequence_ += 100;
-      track_tcp(table_, *flow_, s.from, static_cast<std::uint8_t>(s.flags), sequence_, now_ms_);
+      const bool client = s.from == kClient;
+      std::uint32_t& next = client ? client_next_ : backend_next_;
+      Segment segment{.flags = static_cast<std::uint8_t>(s.flags)};
+      segment.sequence = next + static_cast<std::uint32_t>(s.off);
+      segment.after = segment.sequence + s.payload + ((s.flags & kSyn) ? 1 : 0) + ((s.flags & kFin) ? 1 : 0);
+      if (s.flags & kAck)
+        segment.acknowledgment = (client ? backend_next_ : client_next_) + static_cast<std::uint32_t>(s.ack_off);
+      if (s.off == 0) next = segment.after;
+      track_tcp(table_, *flow_, s.from, segment, now_ms_);
       EXPECT_EQ(to_string(flow_->state), std::string(to_string(s.after))) << "after segment " << i;
       EXPECT_EQ(flow_->last_seen_ms, now_ms_) << "after segment " << i;
-      EXPECT_EQ(s.from == kClient ? flow_->seq_to_backend : flow_->seq_to_client, sequence_) << "after segment " << i;
     }
   }
+  // Off: what the flow expects, from the right number.
+  std::int32_t off_to_backend() const { return static_cast<std::int32_t>(flow_->seq_to_backend - client_next_); }
+  std::int32_t off_to_client() const { return static_cast<std::int32_t>(flow_->seq_to_client - backend_next_); }
   bool rebinds(Direction from, unsigned flags) const {
     return must_rebind(*flow_, from, static_cast<std::uint8_t>(flags));
   }
@@ -60,10 +73,10 @@ class Trace {
  private:
   flow::FlowTable table_{64, 1};
   flow::Flow* flow_;
-  std::uint32_t now_ms_ = 1000, sequence_ = 5000;
+  std::uint32_t now_ms_ = 1000, client_next_ = 0xffffff00, backend_next_ = 0x7fffff00;
 };
 
-const std::vector<Segment> kHandshake{
+const std::vector<Step> kHandshake{
     {kClient, kSyn, State::tcp_syn},
     {kBackend, kSyn | kAck, State::tcp_syn},
     {kClient, kAck, State::tcp_established},
@@ -120,14 +133,87 @@ TEST(TcpState, AnAckThatWasLostIsMadeUpForByData) {
              {kClient, kAck | kPsh, State::tcp_established}});
 }
 
-TEST(TcpState, AResetClosesAndDataAfterItRevives) {
-  // RFC 7857 section 2.2: the receiver may have found the RST out of its window.
+TEST(TcpState, SpoofedSegmentsDoNotEstablishWhenTheBackendAnswersNeither) {
+  // The answer went to the client they are made up for: nobody who sent them knows its number.
+  Trace trace;
+  trace.run({{kClient, kSyn, State::tcp_syn},
+             {kBackend, kSyn | kAck, State::tcp_syn},
+             {kClient, kAck, State::tcp_syn, 0, 70'000},
+             {kClient, kAck, State::tcp_syn, 0, -70'000},
+             {kClient, kAck, State::tcp_syn, 0, 1'000'000'000},
+             {kClient, kAck, State::tcp_established}});
+}
+
+TEST(TcpState, AfterAResetItsSenderRevivesAndItsReceiverOnlyProlongs) {
   Trace trace;
   trace.run(kHandshake);
   trace.run({{kBackend, kRst, State::tcp_closed},
-             {kClient, kAck | kPsh, State::tcp_transitory},
+             {kClient, kAck | kPsh, State::tcp_transitory, 0, 0, 100},  // may have been under way
+             {kClient, kAck, State::tcp_transitory},
+             {kBackend, kAck, State::tcp_transitory, -500, 0, 100},  // and so may this, overtaken by the RST
+             {kBackend, kAck, State::tcp_established},               // this was not: RFC 6146 section 3.5.2.2
+             {kClient, kRst | kAck, State::tcp_closed},
              {kBackend, kAck, State::tcp_transitory},
-             {kClient, kRst | kAck, State::tcp_closed}});
+             {kClient, kAck, State::tcp_established}});
+  Trace one_way(snapshot::Mode::dsr);
+  one_way.run({{kClient, kSyn, State::tcp_syn},
+               {kClient, kAck, State::tcp_established},
+               {kClient, kRst, State::tcp_closed},
+               {kClient, kAck, State::tcp_established}});
+}
+
+TEST(TcpState, ASpoofedResetOfAHalfOpenFlowDoesNotHelpToEstablishIt) {
+  Trace trace;
+  trace.run(
+      {{kClient, kSyn, State::tcp_syn}, {kClient, kRst, State::tcp_closed}, {kClient, kAck, State::tcp_transitory}});
+}
+
+TEST(TcpState, AResetOrFinFarFromTheExpectedNumberIsNotBelieved) {
+  for (const std::int64_t off : {-70'000l, -1'000'000'000l, 1'100'000l, 2'000'000'000l}) {
+    SCOPED_TRACE(off);
+    Trace trace;
+    trace.run(kHandshake);
+    trace.run({{kClient, kRst, State::tcp_established, off},
+               {kBackend, kRst | kAck, State::tcp_established, off},
+               {kClient, kFin | kAck, State::tcp_established, off},
+               {kBackend, kFin | kAck, State::tcp_established, off},
+               {kClient, kAck, State::tcp_established}});
+    EXPECT_FALSE(trace.rebinds(kClient, kSyn));
+    trace.run({{kClient, kRst, State::tcp_closed}});
+  }
+  // Lost data ahead of it, or data under way behind it.
+  for (const std::int64_t off : {-60'000l, 1'000'000l}) {
+    Trace trace;
+    trace.run(kHandshake);
+    trace.run({{kBackend, kRst, State::tcp_closed, off}});
+  }
+}
+
+TEST(TcpState, TheExpectedNumbersOnlyGoForwards) {
+  Trace trace;
+  trace.run(kHandshake);
+  trace.run({{kClient, kAck | kPsh, State::tcp_established, 0, 0, 1000},
+             {kClient, kAck, State::tcp_established, -1},                    // keep-alive
+             {kClient, kAck | kPsh, State::tcp_established, -900, 0, 500},   // retransmission
+             {kBackend, kAck, State::tcp_established, 0, -1000},             // of before the data came
+             {kClient, kAck | kPsh, State::tcp_established, 1 << 30, 0, 9},  // nobody's
+             {kBackend, kAck | kPsh, State::tcp_established, 0, 0, 77}});
+  EXPECT_EQ(trace.off_to_backend(), 0);
+  EXPECT_EQ(trace.off_to_client(), 0);
+}
+
+TEST(TcpState, AcknowledgmentsPutTheExpectedNumbersRight) {
+  // 100 MB went another way. Then somebody's acknowledgment led astray.
+  Trace trace;
+  trace.run(kHandshake);
+  trace.run({{kClient, kAck | kPsh, State::tcp_established, 0, 0, 100'000'000}});
+  EXPECT_NE(trace.off_to_backend(), 0);
+  trace.run({{kBackend, kAck, State::tcp_established}});
+  EXPECT_EQ(trace.off_to_backend(), 0);
+  trace.run({{kClient, kAck, State::tcp_established, 1 << 30, 1 << 30}});
+  EXPECT_NE(trace.off_to_client(), 0);
+  trace.run({{kClient, kAck, State::tcp_established}});
+  EXPECT_EQ(trace.off_to_client(), 0);
 }
 
 TEST(TcpState, ARefusedConnectionCloses) {

@@ -256,6 +256,7 @@ Decision Worker::decide_foreign(const Packet& p) const {
   if (p.interface->egress == Egress::drop) return otherwise(DropReason::egress_denied);
   if (!carried) return refuse(DropReason::egress_denied);
   if (tuple.protocol == kProtocolTcp && !starts_tcp(p.info)) return refuse(DropReason::no_flow);
+  if (!p.info.fragment && !l4_checksum_ok(p)) return refuse(DropReason::bad_l4_checksum);
   return {.action = p.interface->egress == Egress::snat ? Action::start_snat : Action::start_route,
           .interface = p.interface};
 }
@@ -529,12 +530,15 @@ bool Worker::choose_local(Flow& flow, std::span<const std::uint16_t> locals, uns
   return false;
 }
 
-// A local port tried at random within the class that steers the reply home; unique by the flow table itself.
+// A local port within the class that steers the reply home; unique by the flow table itself. TCP walks its class, so
+// that a port comes back only after a whole turn: the remote's TIME_WAIT of the connection before would refuse or
+// misread the new one. Others draw: DNS answers are told from forged ones by their port (RFC 5452 9.2).
 bool Worker::try_local(Flow& flow, const IpAddress& address, unsigned bucket, std::uint64_t random) {
   const Tuple reply{flow.backend, address, flow.backend_port, 0, flow.protocol};
+  const unsigned port_class = steering_.port_class(reply, bucket);
+  const std::uint64_t index = flow.protocol == kProtocolTcp ? local_cursor_[port_class]++ : random;
   const std::uint16_t port =
-      steering_.classes(address.is_v4())
-          .port(steering_.port_class(reply, bucket), static_cast<unsigned>(random % PortClasses::kPortsPerClass));
+      steering_.classes(address.is_v4()).port(port_class, static_cast<unsigned>(index % PortClasses::kPortsPerClass));
   if (port < flow::kLocalPortMin) return false;
   flow.local = address;
   flow.local_port = port;

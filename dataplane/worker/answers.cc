@@ -1,4 +1,4 @@
-// What the box says itself: echo replies, RST, ICMP errors. All through one rate limit, all sent back to where the
+// What the box says itself: echo replies, RST, ICMP errors. All through rate limits, all sent back to where the
 // packet came from (its own source MAC), so that no answer needs the neighbor table and none can be aimed at a third
 // host on the LAN.
 #include <rte_mbuf.h>
@@ -163,7 +163,10 @@ Fate Worker::answer_icmp_error(Packet& p, IcmpError kind, std::uint32_t mtu, Dro
   const packet::PacketInfo& info = p.info;
   const IpAddress from = icmp_error_source(p);
   if (from.is_unspecified()) return drop(why);
-  if (!answers_.take(now_)) return drop(DropReason::rate_limited);
+  TokenBucket& limit = kind == IcmpError::too_big         ? too_big_
+                       : kind == IcmpError::time_exceeded ? time_exceeded_
+                                                          : answers_;
+  if (!limit.take(now_)) return drop(DropReason::rate_limited);
   std::array<std::uint8_t, packet::kMaxControlFrame> out;
   const std::size_t available = p.mbuf->data_len - info.l3_offset;
   const std::size_t length =
@@ -176,6 +179,7 @@ Fate Worker::answer_icmp_error(Packet& p, IcmpError kind, std::uint32_t mtu, Dro
 void Worker::reset_both(Flow& flow) {
   if (flow.protocol != kProtocolTcp || flow.keeps_destination())
     return;  // one-way modes: the backend's numbers are unknown
+  if (resets_left_ != 0) --resets_left_;
   if (flow.hop_epoch != hop_epoch_) resolve_hops(flow);
   send_reset(flow, Direction::forward);
   send_reset(flow, Direction::reverse);

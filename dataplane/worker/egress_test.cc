@@ -154,6 +154,29 @@ INSTANTIATE_TEST_SUITE_P(All, Egress,
                                                                                                : "icmp");
                          });
 
+TEST(EgressPorts, OfTcpComeBackOnlyAfterAllOthersOfTheirClass) {
+  // The remote host keeps a closed connection in TIME_WAIT: the next one must not look like it.
+  Box box;
+  box.apply(sim::text_of({.inside = kSnat}));
+  std::set<std::uint16_t> ports;
+  unsigned opened = 0;
+  for (unsigned port = 1024; port < 65536; ++port) {
+    FrameSpec spec{.src = "10.10.0.22", .dst = "203.0.113.9", .src_port = static_cast<std::uint16_t>(port)};
+    // One bucket, so one class of local ports.
+    if (box.steering().toeplitz().bucket({spec.src, spec.dst, spec.src_port, 80, kProtocolTcp}) != 7) continue;
+    const auto out = box.exchange(kInside, tcp_frame(spec));
+    ASSERT_EQ(out.size(), 1u);
+    EXPECT_TRUE(ports.insert(parsed(out[0].frame).tuple.src_port).second) << "again after " << opened;
+    spec.flags = kRst;
+    spec.sequence = 1001;
+    EXPECT_EQ(box.exchange(kInside, tcp_frame(spec)).size(), 1u);
+    box.advance(5 * kSecond);
+    ASSERT_EQ(box.flows(), 0u);
+    ++opened;
+  }
+  EXPECT_GT(opened, 480u);
+}
+
 TEST(EgressRefusals, AreCounted) {
   Box box;
   box.apply(sim::text_of({.inside = kSnat}));

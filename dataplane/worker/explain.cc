@@ -164,8 +164,7 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       break;
     case Action::icmp_error: {
       say("icmp", "an error about a flow, translated for its other side");
-      Hop hop;
-      out.fate = predict_send(*d.flow, d.direction, hop);
+      out.fate = predict(p, *d.flow, d.direction);
       break;
     }
     case Action::forward: {

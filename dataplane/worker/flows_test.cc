@@ -124,6 +124,35 @@ TEST(Reopening, WorksInEveryMode) {
   }
 }
 
+TEST(Reopening, AGuessedResetAndASynDoNotEndAConnection) {
+  Box box;
+  box.apply(sim::text_of({}));
+  Connection c(box, {});
+  c.open();
+  const Tuple tuple = c.sent().tuple;
+  for (std::uint32_t i = 1; i < 16; ++i) {
+    EXPECT_TRUE(c.client(kRst, 1001 + (i << 28)));  // forwarded: its receiver judges it
+    EXPECT_TRUE(c.client(kSyn, 1001 + (i << 28)));
+    EXPECT_EQ(c.sent().tuple, tuple);
+  }
+  EXPECT_TRUE(c.client(kAck, 1001, 10));
+  EXPECT_TRUE(c.backend(kAck, 9001, 10));
+  EXPECT_EQ(c.sent().tuple, tuple);
+}
+
+TEST(Reopening, ASynWithABrokenChecksumEndsNothing) {
+  Box box;
+  box.apply(sim::text_of({}));
+  Connection c(box, {});
+  c.open();
+  EXPECT_TRUE(c.client(kRst, 1001));
+  EXPECT_TRUE(box.exchange(kOutside, tcp_frame({.broken_l4_checksum = true})).empty());
+  EXPECT_EQ(box.drops(DropReason::bad_l4_checksum), 1u);
+  EXPECT_TRUE(c.backend(kAck, 9001, 10));  // the RST was not accepted
+  EXPECT_TRUE(c.client(kAck, 1001, 10));
+  EXPECT_EQ(box.flows(), 1u);
+}
+
 TEST(Expiry, AnEstablishedFlowIsResetOnBothSides) {
   Box box;
   box.apply(sim::text_of({.timeouts = "tcp_established_s: 60"}));
@@ -131,6 +160,8 @@ TEST(Expiry, AnEstablishedFlowIsResetOnBothSides) {
   c.open();
   EXPECT_TRUE(c.client(kAck, 1001, 100));
   EXPECT_TRUE(c.backend(kAck, 9001, 200));
+  EXPECT_TRUE(c.client(kAck, 1100, 0));  // keep-alives lie behind, and change nothing
+  EXPECT_TRUE(c.backend(kAck, 9200, 1));
   const auto out = box.advance(70 * kSecond);
   ASSERT_EQ(out.size(), 2u);
   const std::size_t to_backend = out[0].port == kInside ? 0 : 1;
@@ -180,6 +211,31 @@ TEST(Expiry, StatesHaveTheTimersOfTheirRfcs) {
   EXPECT_EQ(box.flows(), 1u);
   box.advance(200 * kSecond);
   EXPECT_EQ(box.flows(), 0u);
+}
+
+TEST(Expiry, UdpInUseLivesMinutesInEveryMode) {
+  // RFC 4787 REQ-5. Answers of dsr (102) and tunnel (103) backends do not pass here.
+  for (const char* service : {"192.0.2.100", "192.0.2.101", "192.0.2.102", "192.0.2.103"}) {
+    SCOPED_TRACE(service);
+    Box box;
+    box.apply(sim::text_of({}));
+    const Frame datagram = udp_frame({.dst = service, .dst_port = 53});
+    const auto sent = box.exchange(kOutside, datagram);
+    ASSERT_EQ(sent.size(), 1u);
+    if (ip(service) == ip("192.0.2.100") || ip(service) == ip("192.0.2.101")) {
+      const auto info = parsed(sent[0].frame);
+      box.exchange(kInside, udp_frame({.src = info.tuple.dst,
+                                       .dst = info.tuple.src,
+                                       .src_port = info.tuple.dst_port,
+                                       .dst_port = info.tuple.src_port}));
+    }
+    box.advance(20 * kSecond);
+    EXPECT_EQ(box.exchange(kOutside, datagram).size(), 1u);
+    box.advance(120 * kSecond);
+    EXPECT_EQ(box.flows(), 1u);
+    box.advance(200 * kSecond);
+    EXPECT_EQ(box.flows(), 0u);
+  }
 }
 
 // ---- Removal of a backend ----
@@ -322,6 +378,34 @@ TEST(FullTable, ShedsUdpAfterHalfOpenTcp) {
   EXPECT_EQ(half_open(), 0u);
   EXPECT_EQ(box.exchange(kOutside, udp_frame({.src_port = 4100, .dst_port = 53})).size(), 1u);
   EXPECT_EQ(box.flows(), 64u);
+}
+
+TEST(FullTable, OneWayTcpMakesRoomWhateverAForgerSends) {
+  // In dsr and tunnel mode a spoofed SYN and ACK look like a connection; in the other modes they do not.
+  for (const char* service : {"192.0.2.102", "192.0.2.103"}) {
+    SCOPED_TRACE(service);
+    Box box({.flows = 64});
+    box.apply(sim::text_of({}));
+    std::vector<Connection> two_way;
+    for (std::uint16_t i = 0; i < 20; ++i) {
+      two_way.emplace_back(box, FrameSpec{.src_port = static_cast<std::uint16_t>(3000 + i)});
+      two_way.back().open();
+    }
+    const auto one_way = [&](std::uint16_t port, std::uint8_t flags) {
+      return box.exchange(kOutside, tcp_frame({.dst = service, .src_port = port, .flags = flags})).size();
+    };
+    one_way(4000, kSyn);
+    one_way(4000, kAck);
+    for (std::uint16_t i = 0; i < 500; ++i) {
+      box.tick(kMillisecond);
+      ASSERT_EQ(one_way(static_cast<std::uint16_t>(5000 + i), kSyn), 1u) << i;
+      ASSERT_EQ(one_way(static_cast<std::uint16_t>(5000 + i), kAck), 1u) << i;
+      ASSERT_EQ(one_way(4000, kAck), 1u) << i;
+    }
+    for (Connection& c : two_way) EXPECT_TRUE(c.client(kAck, 1001, 1));
+    EXPECT_EQ(box.drops(DropReason::flow_table_full), 0u);
+    EXPECT_EQ(box.flows(), 64u);
+  }
 }
 
 TEST(FullTable, LocalPortsRunOutPerBackendAndAreCounted) {

@@ -28,10 +28,15 @@ namespace {
 constexpr std::uint32_t kToKernel = neighbor::kNoNeighbor - 1;  // a hop: the kernel's socket behind the probe port
 constexpr std::uint16_t kEtherHeader = 14;
 
-std::uint32_t sequence_after(const std::uint8_t* data, const packet::PacketInfo& info) {
-  const std::uint32_t sequence = load_be32(data + info.l4_offset + 4);
+forward::Segment segment_of(const std::uint8_t* data, const packet::PacketInfo& info) {
+  const std::uint8_t* l4 = data + info.l4_offset;
+  const std::uint32_t sequence = load_be32(l4 + 4);
   const auto payload = static_cast<std::uint32_t>(info.l4_offset + info.l4_length - info.payload_offset);
-  return sequence + payload + ((info.tcp_flags & packet::kSyn) ? 1 : 0) + ((info.tcp_flags & packet::kFin) ? 1 : 0);
+  return {.flags = info.tcp_flags,
+          .sequence = sequence,
+          .after = sequence + payload + ((info.tcp_flags & packet::kSyn) ? 1 : 0) +
+                   ((info.tcp_flags & packet::kFin) ? 1 : 0),
+          .acknowledgment = load_be32(l4 + 8)};
 }
 
 }  // namespace
@@ -94,6 +99,12 @@ void Worker::resolve_hops(Flow& flow) {
   flow.hop_epoch = hop_epoch_;
 }
 
+// UDP lives two minutes or more once it is in use (RFC 4787 REQ-5). In dsr and tunnel mode answers do not pass here:
+// there a client that goes on sending is the proof; more of the same millisecond may be one datagram in fragments.
+bool Worker::proves_exchange(const Flow& flow, Direction direction) const {
+  return direction == Direction::reverse || (!flow.reverse_indexed && flow.created_ms != now_ms_);
+}
+
 // Larger than the next link? The sender is told (RFC 1191, RFC 8201), or the packet dropped when it may not be.
 Fate Worker::check_size(const Packet& p, const Flow& flow, Direction direction, const Interface& out) const {
   if (p.info.l3_length + encapsulation(flow, direction) <= out.mtu) [[likely]]
@@ -131,6 +142,8 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   const packet::PacketInfo& info = p.info;
   const bool is_tcp = info.tuple.protocol == kProtocolTcp && !info.later_fragment();
   if (is_tcp && forward::must_rebind(flow, direction, info.tcp_flags)) {
+    // Nothing ends on the word of a packet with a broken checksum.
+    if (!info.fragment && !l4_checksum_ok(p)) return drop(DropReason::bad_l4_checksum);
     end_flow(flow);
     p.interface = snapshot_->interface_at(p.port, info.vlan);
     return execute(p, decide(p, Visit{}), Visit{});
@@ -152,12 +165,12 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   }
 
   if (is_tcp) {
-    forward::track_tcp(flows_, flow, direction, info.tcp_flags, sequence_after(p.data, info), now_ms_);
+    forward::track_tcp(flows_, flow, direction, segment_of(p.data, info), now_ms_);
     if ((info.tcp_flags & packet::kSyn) && out != nullptr) [[unlikely]]
       clamp(p, flow, *out);
   } else {
     flow.last_seen_ms = now_ms_;
-    if (flow.state == flow::State::udp_unreplied && direction == Direction::reverse) {
+    if (flow.state == flow::State::udp_unreplied && proves_exchange(flow, direction)) [[unlikely]] {
       flows_.set_state(flow, flow::State::udp, now_ms_);
     }
   }
@@ -301,15 +314,33 @@ Fate Worker::transmit(Packet& p, std::uint16_t port) {
   return {Exit::forwarded, DropReason::count};
 }
 
+// Frames that this step can still send, whichever port they leave by.
+unsigned Worker::room_to_send() const {
+  std::size_t room = kTxBatch;
+  for (std::uint16_t port = 0; port < config_.ports.size(); ++port) {
+    const bool own_queue = config_.index < config_.ports[port].tx_queues;
+    room = std::min(room, own_queue ? tx_->room(port) : shared_.mailboxes.at(config_.index, 0).room());
+  }
+  return static_cast<unsigned>(room);
+}
+
 // An ICMP error about a packet we sent on: to the flow's other side, quoting what that side knows (RFC 5508 section 4).
+// A packet like any other on its way: it loses a hop and has to fit, but nobody is told when it does not.
 Fate Worker::translate_icmp_error(Packet& p, const Decision& decision) {
   const auto quoted = packet::parse_quoted({p.data, p.mbuf->data_len}, p.info);
   if (!quoted) return drop(DropReason::bad_icmp_header);
+  const bool hop = p.port != snapshot_->probe_port;
+  if (hop && p.info.ttl <= 1) return drop(DropReason::ttl_expired);
   Flow& flow = *decision.flow;
   if (flow.hop_epoch != hop_epoch_) resolve_hops(flow);
   const bool to_client = decision.direction == Direction::reverse;  // the quoted packet went to the backend
   const NeighborRef ref = to_client ? flow.to_client : flow.to_backend;
   if (ref == neighbor::kNoNeighbor) return drop(DropReason::no_route);
+  if (ref != kToKernel) {
+    const Fate fits = check_size(p, flow, decision.direction, snapshot_->interfaces[hop_interface_[ref]]);
+    if (fits.exit == Exit::dropped) return fits;
+  }
+  if (hop) forward::decrement_ttl(p.data, p.info);
   if (to_client) {
     // From the backend itself: as if from the service, the only address the client knows. Routers keep their name.
     const IpAddress from = p.info.tuple.src == flow.backend ? flow.service : p.info.tuple.src;

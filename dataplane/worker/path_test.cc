@@ -14,6 +14,7 @@ namespace {
 using packet::kAck;
 using packet::kSyn;
 using packet::testing::describe;
+using packet::testing::echo_frame;
 using packet::testing::fragments;
 using packet::testing::Frame;
 using packet::testing::FrameSpec;
@@ -84,7 +85,7 @@ TEST_P(IcmpErrors, AboutARequestReachTheClientAsIfFromItsService) {
         ASSERT_EQ(translated.size(), 1u);
         ASSERT_EQ(translated[0].port, kOutside);
         FrameSpec wanted{.src = from_router ? outer.src : request.dst, .dst = request.src};
-        wanted.ttl = parsed(translated[0].frame).ttl;
+        --wanted.ttl;
         wanted.eth_src = Box::mac(kOutside);
         wanted.eth_dst = box_.lan().find(request.src)->mac;
         FrameSpec original = request;
@@ -117,6 +118,26 @@ TEST_P(IcmpErrors, AboutAReplyReachTheBackend) {
     EXPECT_EQ(info.tuple.dst, sent.tuple.dst);
     EXPECT_EQ(packet::parse_quoted(translated[0].frame, info)->tuple, sent.tuple.reversed());
   }
+}
+
+TEST_P(IcmpErrors, ThatLoopOrDoNotFitAreDropped) {
+  const FrameSpec request = client_spec(v4(), service());
+  const auto out = box_.exchange(kOutside, tcp_frame(request));
+  const auto sent = parsed(out.at(0).frame);
+  FrameSpec outer{.src = sent.tuple.dst, .dst = sent.tuple.src, .ttl = 1};
+  EXPECT_TRUE(box_.exchange(kInside, icmp_error_frame(outer, too_big(), out[0].frame)).empty());
+  EXPECT_EQ(box_.drops(DropReason::ttl_expired), 1u);
+
+  box_.apply(sim::text_of({.outside = "mtu: 1280"}));
+  outer.ttl = 64;
+  EXPECT_EQ(box_.exchange(kInside, icmp_error_frame(outer, too_big(), out[0].frame)).size(), 1u);
+  const Frame large = tcp_frame({.src = sent.tuple.src,
+                                 .dst = sent.tuple.dst,
+                                 .src_port = sent.tuple.src_port,
+                                 .dst_port = sent.tuple.dst_port,
+                                 .payload = Frame(1250)});
+  EXPECT_TRUE(box_.exchange(kInside, icmp_error_frame(outer, too_big(), large)).empty());
+  EXPECT_EQ(box_.drops(DropReason::too_big), 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, IcmpErrors,
@@ -324,6 +345,28 @@ TEST(Sizes, ATooLargePacketIsAnsweredWithWhatFits) {
     EXPECT_EQ(info.tuple.src, spec.dst);
     EXPECT_EQ(packet::parse_quoted(out[0].frame, info)->tuple, (Tuple{spec.src, spec.dst, 40000, 80, kProtocolTcp}));
   }
+}
+
+TEST(Sizes, TooLargePacketsAreAnsweredThroughoutAPortScanAndATraceroute) {
+  Box box;
+  box.apply(sim::text_of({}));
+  FrameSpec large = client_spec(true, 103);
+  EXPECT_EQ(box.exchange(kOutside, tcp_frame(large)).size(), 1u);
+  FrameSpec closed = client_spec(true, 100);
+  closed.dst_port = 81;
+  FrameSpec hop = client_spec(true, 103);
+  hop.ttl = 1;
+  hop.flags = kAck;
+  for (unsigned i = 0; i < 500; ++i) {
+    box.exchange(kOutside, i % 2 == 0 ? tcp_frame(closed) : echo_frame(client_spec(true, 100)));
+    box.exchange(kOutside, tcp_frame(hop));
+  }
+  EXPECT_EQ(box.drops(DropReason::rate_limited), 1000u - 2 * kAnswersBurst);
+  large.flags = kAck;
+  large.payload = Frame(1480);
+  const auto out = box.exchange(kOutside, tcp_frame(large));
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].port, kOutside);
 }
 
 TEST(Sizes, ABackendsTooLargePacketIsAnsweredFromOurAddressThere) {

@@ -49,7 +49,7 @@ void Worker::clear_flow(flow::Flow& flow) {
 }
 
 void Worker::sweep() {
-  for (unsigned i = 0; i < kSweepPerStep && sweep_at_ < flows_.high_water(); ++i, ++sweep_at_) {
+  for (unsigned i = 0; i < kSweepPerStep && resets_left_ != 0 && sweep_at_ < flows_.high_water(); ++i, ++sweep_at_) {
     flow::Flow& flow = flows_.at(sweep_at_);
     if (flow.state != flow::State::free && being_removed(flow)) remove_flow(flow);
   }

@@ -22,6 +22,7 @@ class TxBatch {
     p.frames[p.count++] = mbuf;
     return true;
   }
+  std::size_t room(std::uint16_t port) const { return kTxBatch - ports_[port].count; }
   std::span<rte_mbuf*> of(std::uint16_t port) { return {ports_[port].frames.data(), ports_[port].count}; }
   void clear(std::uint16_t port) { ports_[port].count = 0; }
   std::size_t ports() const { return ports_.size(); }

@@ -161,6 +161,8 @@ class Worker final : private neighbor::ResolverSink {
   const flow::FlowTable& flows() const { return flows_; }
   void end_flow(flow::Flow& flow);
   void clear_flow(flow::Flow& flow);  // by an operator: RST to both sides, then gone
+  // Flows that may still be cleared in this step: what does not fit into its batch would be lost, and peers would hang.
+  unsigned resets_left() const { return resets_left_; }
   Nanos now() const { return now_; }
   const neighbor::NeighborTable& neighbors() const { return neighbors_; }
   const snapshot::Snapshot* snapshot() const { return snapshot_; }
@@ -238,6 +240,7 @@ class Worker final : private neighbor::ResolverSink {
   Fate predict(const Packet& p, const flow::Flow& flow, flow::Direction direction) const;
   Fate check_size(const Packet& p, const flow::Flow& flow, flow::Direction direction,
                   const snapshot::Interface& out) const;
+  bool proves_exchange(const flow::Flow& flow, flow::Direction direction) const;
   void resolve_hops(flow::Flow& flow);
   struct Hop {
     IpAddress address;
@@ -248,6 +251,7 @@ class Worker final : private neighbor::ResolverSink {
   Fate send_to(Packet& p, neighbor::NeighborRef ref);
   Fate send_to_kernel_socket(Packet& p);
   Fate transmit(Packet& p, std::uint16_t port);
+  unsigned room_to_send() const;
   void write_ethernet(Packet& p, const snapshot::Interface& interface, const MacAddress& to, std::uint16_t port);
   Fate tunnel(Packet& p, const flow::Flow& flow, neighbor::NeighborRef ref);
   Fate translate_icmp_error(Packet& p, const Decision& decision);
@@ -304,8 +308,10 @@ class Worker final : private neighbor::ResolverSink {
   balance::WorkerLoad load_;
   mutable balance::Exclusions excluded_;  // of the choice in hand; kept because it is large
   Nanos load_gathered_ = 0;
-  TokenBucket answers_;
+  // Apart, so that a ping flood or a port scan does not silence path MTU discovery, nor traceroute it.
+  TokenBucket answers_, too_big_, time_exceeded_;
   Rng rng_;
+  std::array<std::uint16_t, kBuckets> local_cursor_;  // by port class: the next one for egress and probes over TCP
   telemetry::WorkerCounters counters_;
   telemetry::Capture* capture_ = nullptr;
   std::array<std::uint8_t, telemetry::kSnapLengthMax> capture_copy_;
@@ -319,6 +325,7 @@ class Worker final : private neighbor::ResolverSink {
   };
   std::array<PortMac, kPortsMax> macs_{};
   std::uint32_t hop_epoch_ = 1, neighbor_epoch_ = 0;
+  unsigned resets_left_ = 0;  // in this step
 
   // What is remembered of the last snapshot, which may be freed before the next one is seen.
   struct KnownBackend {
