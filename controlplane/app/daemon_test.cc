@@ -1,5 +1,6 @@
 #include "controlplane/app/daemon.h"
 
+#include "controlplane/app/refusal.h"
 #include "controlplane/app/test_site.h"
 
 namespace headgate::app {
@@ -64,6 +65,57 @@ TEST_F(DaemonTest, AReloadWithErrorsLeavesEverythingRunning) {
   daemon->reload();
   EXPECT_TRUE(run_until([&] { return weight() == 7; }));
   EXPECT_TRUE(down()) << "a verdict survives a reload";
+}
+
+TEST_F(DaemonTest, ARefusedConfigurationLeavesThePreviousOneInForceWithHealth) {
+  dataplane.port = "front";
+  write_site();
+  start();
+  ASSERT_TRUE(run_until([&] { return down(); }));
+  const int before = applies();
+  write_site(7, "fornt");
+  daemon->reload();
+  ASSERT_TRUE(run_until([&] { return applies() > before; }));
+  backend.listen();
+  EXPECT_TRUE(run_until([&] { return !down(); })) << "health checks go on";
+  EXPECT_EQ(weight(), 1);
+
+  daemon.reset();
+  start();  // with the file that is refused
+  run_for(500ms);
+  backend.close();
+  EXPECT_TRUE(run_until([&] { return down(); })) << "health checks go on after a restart of the control plane";
+
+  dataplane.die();
+  dataplane.listen(socket);
+  run_for(500ms);
+  backend.open(asio::ip::tcp::v4());
+  backend.set_option(asio::socket_base::reuse_address(true));
+  backend.bind({asio::ip::make_address(kStandIn), static_cast<std::uint16_t>(port)});
+  backend.listen();
+  EXPECT_TRUE(run_until([&] { return !down(); })) << "and after one of the dataplane";
+  EXPECT_EQ(weight(), 1);
+
+  write_site(7);
+  daemon->reload();
+  EXPECT_TRUE(run_until([&] { return weight() == 7; }));
+  EXPECT_FALSE(down());
+}
+
+TEST_F(DaemonTest, ARefusalIsSaidWithItsPlaceInTheFile) {
+  write_site();
+  config::Document document = config::load_file(config_path());
+  compile::IdTable ids;
+  compile::assign_ids(document.config, ids);
+  const auto snapshot = compile::compile(document.config, {}, ids);
+  dataplane::v1::SnapshotError error;
+  error.set_message("no");
+  error.set_path("interface[0].port");
+  EXPECT_EQ(describe_refusal(document, snapshot, error), config_path() + ":1:27: interface[0].port: no");
+  error.set_path("pool[0].backend[0].weight");
+  EXPECT_EQ(describe_refusal(document, snapshot, error).substr(0, config_path().size() + 3), config_path() + ":4:");
+  error.set_path("pool[9].algorithm");
+  EXPECT_EQ(describe_refusal(document, snapshot, error), config_path() + ": pool[9].algorithm: no");
 }
 
 TEST_F(DaemonTest, ARestartDisturbsNothing) {

@@ -6,6 +6,7 @@
 
 #include <asio/post.hpp>
 #include <future>
+#include <thread>
 
 #include "controlplane/app/daemon.h"
 #include "controlplane/config/print.h"
@@ -23,6 +24,7 @@ constexpr int kMessageMax = 16 << 20;   // bytes of a request
 constexpr int kThreadsMax = 64;         // of gRPC; streams hold one each
 constexpr std::size_t kTextMax = 8 << 20;
 constexpr std::chrono::seconds kLoopWait{10};
+constexpr std::chrono::seconds kTrialWait{3};  // thousands of new maglev tables take longer; then the console says so
 
 std::string printable(const grpc::string_ref& text) {
   return {text.data(), text.size()};
@@ -168,7 +170,7 @@ class Management::Service final : public pb::Management::Service {
   Status Commit(ServerContext* context, const pb::CommitRequest* request, pb::CommitReply* reply) override {
     return guarded(context, "Commit", [&](const Caller& who) {
       if (request->text().size() > kTextMax) return too_large();
-      return on_loop([&] {
+      Status ran = on_loop([&] {
         Proposal wanted = proposal(request->text(), "candidate");
         if (request->base_revision() != 0) wanted.base = request->base_revision();
         wanted.user = who.user;
@@ -182,6 +184,8 @@ class Management::Service final : public pb::Management::Service {
         reply->set_cause(verdict.cause);
         for (const std::string& effect : verdict.effects) reply->add_effect(effect);
       });
+      if (ran.ok() && reply->outcome() == pb::CommitReply::COMMITTED) ran = await_trial(*reply);
+      return ran;
     });
   }
 
@@ -320,6 +324,27 @@ class Management::Service final : public pb::Management::Service {
     const std::scoped_lock lock(call->mutex);
     call->abandoned = true;
     return {StatusCode::UNAVAILABLE, "the control plane is too busy to answer; try again"};
+  }
+
+  // The dataplane's word on what was committed, for as long as an operator likes to wait.
+  Status await_trial(pb::CommitReply& reply) {
+    const std::uint64_t revision = reply.revision().number();
+    const auto end = std::chrono::steady_clock::now() + kTrialWait;
+    for (;;) {
+      Daemon::Trial trial;
+      const Status ran = on_loop([&] {
+        trial = daemon_.trial(revision);
+        if (trial.state == Daemon::Trial::State::refused) fill(daemon_.configuration().revision(), rolls_back(), reply.mutable_revision());
+      });
+      if (!ran.ok()) return ran;
+      reply.set_runs(trial.state == Daemon::Trial::State::runs);
+      if (trial.state == Daemon::Trial::State::refused) {
+        reply.set_outcome(pb::CommitReply::REFUSED);
+        fill(trial.errors, reply.mutable_diagnostic());
+      }
+      if (trial.state != Daemon::Trial::State::waiting || std::chrono::steady_clock::now() > end) return Status::OK;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
   }
 
   template <class Reply, class Reader>

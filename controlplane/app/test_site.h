@@ -33,16 +33,16 @@ class SiteTest : public testing::Test {
   std::string config_path() const { return dir + "/config.txtpb"; }
   void write_config(const std::string& text) const { std::ofstream(config_path()) << text; }
   // One service with one backend, probed "along the path" on a port of kStandIn where nobody listens until listen().
-  void write_site(unsigned weight = 1) const {
-    write_config(
-        "interface { name: \"front\" port: \"front\" prefix: \"192.0.2.0/24\" }\n"
-        "local_address { address: \"192.0.2.50\" interface: \"front\" }\n"
-        "probe { port: \"probe\" prefix_v4: \"127.64.0.0/16\" }\n"
-        "pool { name: \"web\" backend { name: \"web1\" address: \"192.0.2.21\" port: " +
-        std::to_string(port) + " weight: " + std::to_string(weight) +
-        " }\n"
-        "  health_check { tcp {} interval_ms: 100 timeout_ms: 100 rise: 2 fall: 2 } }\n"
-        "service { name: \"web\" address: \"192.0.2.100\" port: 80 protocol: TCP pool: \"web\" }\n");
+  void write_site(unsigned weight = 1, const std::string& front = "front") const {
+    write_config("interface { name: \"front\" port: \"" + front +
+                 "\" prefix: \"192.0.2.0/24\" }\n"
+                 "local_address { address: \"192.0.2.50\" interface: \"front\" }\n"
+                 "probe { port: \"probe\" prefix_v4: \"127.64.0.0/16\" }\n"
+                 "pool { name: \"web\" backend { name: \"web1\" address: \"192.0.2.21\" port: " +
+                 std::to_string(port) + " weight: " + std::to_string(weight) +
+                 " }\n"
+                 "  health_check { tcp {} interval_ms: 100 timeout_ms: 100 rise: 2 fall: 2 } }\n"
+                 "service { name: \"web\" address: \"192.0.2.100\" port: 80 protocol: TCP pool: \"web\" }\n");
   }
   template <class T>
   T locked(T (*read)(const push::TestDataplane&)) {

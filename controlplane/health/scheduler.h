@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -19,10 +20,17 @@ namespace headgate::health {
 
 inline constexpr std::size_t kProbesInFlightMax = 256;
 inline constexpr Time kNever = Time::max();
+inline constexpr Time kUnknownEvery = std::chrono::seconds(10);  // at most one report in this time
+
+enum class Result : std::uint8_t {
+  success,
+  failure,
+  unknown,  // the probe could not be made: says nothing about the backend, changes nothing in its verdict
+};
 
 struct Outcome {
-  bool success = false;
-  std::string cause;  // of a failure: "connection timed out"
+  Result result = Result::failure;
+  std::string cause;  // unless a success: "connection timed out"
 };
 
 class Prober {
@@ -31,6 +39,19 @@ class Prober {
   // Begins a probe; its outcome is handed to Scheduler::completed(probe, ...) later, never from inside this call, and
   // always: after target.timeout at the latest.
   virtual void start(std::uint64_t probe, const Target& target) = 0;
+};
+
+// What is known of a target, for people.
+struct Detail {
+  std::string name;
+  bool up = true;
+  bool via_path = true;
+  Time changed = Time::min();      // of the verdict; Time::min(): never
+  std::string cause;               // of that change
+  Time last = Time::min();         // probe; Time::min(): none yet
+  Result last_result = Result::unknown;
+  std::string last_error;          // of the last probe, unless a success
+  Time latency{};                  // of the last success
 };
 
 struct Change {
@@ -42,8 +63,10 @@ struct Change {
 class Scheduler {
  public:
   using OnChange = std::function<void(const Change&)>;
-  Scheduler(Prober& prober, std::uint64_t seed, OnChange on_change)
-      : prober_(prober), random_(seed), on_change_(std::move(on_change)) {}
+  // One for all targets, since the cause is this box's: how many probes since the last one, which target, and why.
+  using OnUnknown = std::function<void(std::uint64_t probes, const Target&, const std::string& cause)>;
+  Scheduler(Prober& prober, std::uint64_t seed, OnChange on_change, OnUnknown on_unknown)
+      : prober_(prober), random_(seed), on_change_(std::move(on_change)), on_unknown_(std::move(on_unknown)) {}
 
   // Replaces all targets. `known`: verdicts for targets that are new here, e.g. those the dataplane runs with.
   void set_targets(const std::vector<Target>& targets, const HealthView& known, Time now);
@@ -55,6 +78,7 @@ class Scheduler {
 
   Time next_deadline() const;  // kNever when nothing can start before a probe completes
   HealthView view() const;
+  std::map<std::uint32_t, Detail> details() const;  // by backend id
 
  private:
   struct State {
@@ -63,16 +87,21 @@ class Scheduler {
     Time due{};
     Time started{};
     std::uint64_t probe = 0;  // under way; 0 = none
+    Detail detail{};          // up, name and via_path are filled in by details()
   };
   bool active(const State& state) const { return !(path_paused_ && state.target.via_path); }
   void schedule(State& state, Time due);
   void unschedule(State& state);
   void spread(State& state, Time now);  // a first probe somewhere within the interval
+  void report_unknown(const Target& target, const std::string& cause, Time now);
   std::uint64_t random();
 
   Prober& prober_;
   std::uint64_t random_;
   OnChange on_change_;
+  OnUnknown on_unknown_;
+  std::uint64_t unknown_ = 0;  // probes since the last report
+  Time next_unknown_report_ = Time::min();
   bool path_paused_ = true;
   std::unordered_map<std::uint32_t, State> states_;             // by backend id
   std::set<std::pair<Time, std::uint32_t>> due_;                // states with no probe under way

@@ -24,7 +24,12 @@ Target target(std::uint32_t id) {
 class Site : public Prober {
  public:
   explicit Site(std::uint64_t seed = 1)
-      : scheduler(*this, seed, [this](const Change& change) { changes.push_back(change.text); }) {
+      : scheduler(
+            *this, seed, [this](const Change& change) { changes.push_back(change.text); },
+            [this](std::uint64_t probes, const Target&, const std::string&) {
+              ++reports;
+              probes_reported += probes;
+            }) {
     scheduler.pause_path(false, now);
   }
   void start(std::uint64_t probe, const Target& t) override {
@@ -43,7 +48,10 @@ class Site : public Prober {
         if (at > now) {
           under_way.emplace_back(at, probe, id);
         } else {
-          scheduler.completed(probe, is_up(alive, id) ? Outcome{true, {}} : Outcome{false, "connection timed out"},
+          scheduler.completed(probe,
+                              unprobed           ? Outcome{Result::unknown, "too many open files"}
+                              : is_up(alive, id) ? Outcome{Result::success, {}}
+                                                 : Outcome{Result::failure, "connection timed out"},
                               now);
         }
       }
@@ -57,6 +65,8 @@ class Site : public Prober {
   std::vector<std::uint32_t> started;
   std::vector<std::tuple<Time, std::uint64_t, std::uint32_t>> under_way;
   std::vector<std::string> changes;
+  bool unprobed = false;  // probes can not be made
+  std::uint64_t reports = 0, probes_reported = 0;
   Scheduler scheduler;
 };
 
@@ -80,6 +90,21 @@ TEST(Scheduler, ReportsChangesOnlyAndSaysWhy) {
   site.alive[1] = true;
   site.run_until(1180s);
   EXPECT_EQ(site.changes.back(), "web1 up: 2 of 2 probes succeeded");
+  EXPECT_EQ(site.changes.size(), 2u);
+}
+
+TEST(Scheduler, ProbesThatCouldNotBeMadeChangeNothing) {
+  Site site;
+  site.scheduler.set_targets({target(1), target(2)}, {{2, false}}, site.now);
+  site.unprobed = true;
+  site.run_until(1060s);
+  EXPECT_TRUE(site.changes.empty());
+  EXPECT_GE(site.reports, 5u);
+  EXPECT_LE(site.reports, 7u) << "said every 10 s, not with every probe";
+  EXPECT_GE(site.probes_reported, 50u);
+  site.unprobed = false;
+  site.alive[1] = false;
+  site.run_until(1120s);
   EXPECT_EQ(site.changes.size(), 2u);
 }
 

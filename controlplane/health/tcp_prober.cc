@@ -4,6 +4,7 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <cctype>
+#include <cerrno>
 #include <memory>
 
 namespace headgate::health {
@@ -23,6 +24,30 @@ std::string cause_of(const asio::error_code& error) {
   return text;
 }
 
+bool is_ours(const asio::error_code& error) {
+  switch (error.value()) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case ENODEV:
+    case EACCES:
+    case EPERM:
+    case EINVAL:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Outcome failed(const asio::error_code& error) {
+  return {is_ours(error) ? Result::unknown : Result::failure, cause_of(error)};
+}
+
 }  // namespace
 
 void TcpProber::start(std::uint64_t probe, const Target& target) {
@@ -30,7 +55,7 @@ void TcpProber::start(std::uint64_t probe, const Target& target) {
   asio::error_code error;
   attempt->socket.open(target.endpoint.protocol(), error);
   if (error) {
-    asio::post(io_, [this, probe, error] { done_(probe, {false, cause_of(error)}); });
+    asio::post(io_, [this, probe, error] { done_(probe, failed(error)); });
     return;
   }
   attempt->deadline.expires_after(target.timeout);
@@ -44,13 +69,13 @@ void TcpProber::start(std::uint64_t probe, const Target& target) {
     attempt->deadline.cancel();
     asio::error_code ignored;
     if (attempt->timed_out) {
-      done_(probe, {false, "connection timed out"});
+      done_(probe, {Result::failure, "connection timed out"});
     } else if (failure) {
-      done_(probe, {false, cause_of(failure)});
+      done_(probe, failed(failure));
     } else {
       attempt->socket.set_option(asio::socket_base::linger(true, 0), ignored);
       attempt->socket.close(ignored);
-      done_(probe, {true, {}});
+      done_(probe, {Result::success, {}});
     }
   });
 }

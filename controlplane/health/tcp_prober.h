@@ -4,6 +4,10 @@
 // probe (30,000 for 1,000 backends probed every 2 s) and keep the probe's flow in the dataplane until both FINs are
 // seen; a reset frees all three ends at once. Servers log neither at their default level: to nginx it is an empty
 // connection, to sshd "Connection reset" instead of "Connection closed"; MariaDB counts an aborted connect either way.
+//
+// What the kernel refuses on this box (no descriptor, no route, no address, no permission) is no failure of the
+// backend: unknown. ENETUNREACH and EACCES may also come from a router's ICMP error; a backend behind such a router
+// stays as it was, and the log says so. EHOSTUNREACH is a failure: nobody answered ARP for the backend.
 #pragma once
 
 #include <asio/io_context.hpp>

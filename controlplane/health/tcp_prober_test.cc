@@ -1,6 +1,8 @@
 #include "controlplane/health/tcp_prober.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "controlplane/health/checker.h"
 
@@ -13,7 +15,7 @@ using namespace std::chrono_literals;
 const asio::ip::address kLoopback = asio::ip::address_v4::loopback();
 
 Outcome probe(asio::io_context& io, const tcp::endpoint& endpoint) {
-  Outcome result{false, "no answer"};
+  Outcome result{Result::failure, "no answer"};
   TcpProber prober(io, [&](std::uint64_t, const Outcome& outcome) {
     result = outcome;
     io.stop();
@@ -30,7 +32,7 @@ Outcome probe(asio::io_context& io, const tcp::endpoint& endpoint) {
 TEST(TcpProber, SucceedsWhenAConnectionIsAcceptedAndResetsIt) {
   asio::io_context io;
   tcp::acceptor acceptor(io, {kLoopback, 0});
-  EXPECT_TRUE(probe(io, acceptor.local_endpoint()).success);
+  EXPECT_EQ(probe(io, acceptor.local_endpoint()).result, Result::success);
   tcp::socket accepted = acceptor.accept();
   char byte;
   asio::error_code error;
@@ -44,7 +46,7 @@ TEST(TcpProber, NamesARefusedConnection) {
   const tcp::endpoint closed = acceptor.local_endpoint();
   acceptor.close();
   const Outcome outcome = probe(io, closed);
-  EXPECT_FALSE(outcome.success);
+  EXPECT_EQ(outcome.result, Result::failure);
   EXPECT_EQ(outcome.cause, "connection refused");
 }
 
@@ -58,8 +60,31 @@ TEST(TcpProber, GivesUpAtItsTimeout) {
   tcp::socket first(io);
   first.connect(acceptor.local_endpoint());
   const Outcome outcome = probe(io, acceptor.local_endpoint());
-  EXPECT_FALSE(outcome.success);
+  EXPECT_EQ(outcome.result, Result::failure);
   EXPECT_EQ(outcome.cause, "connection timed out");
+}
+
+TEST(TcpProber, ALackOfDescriptorsSaysNothingAboutTheBackend) {
+  asio::io_context io;
+  tcp::acceptor acceptor(io, {kLoopback, 0});
+  std::vector<int> taken;
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit few = before;
+  few.rlim_cur = 64;
+  setrlimit(RLIMIT_NOFILE, &few);
+  for (int fd = dup(0); fd >= 0; fd = dup(0)) taken.push_back(fd);
+  const Outcome outcome = probe(io, acceptor.local_endpoint());
+  for (const int fd : taken) close(fd);
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(outcome.result, Result::unknown);
+  EXPECT_EQ(outcome.cause, "too many open files");
+}
+
+TEST(TcpProber, WhatTheKernelRefusesHereSaysNothingAboutTheBackend) {
+  asio::io_context io;
+  // To broadcast by TCP: no packet leaves this box.
+  EXPECT_EQ(probe(io, {asio::ip::address_v4::broadcast(), 80}).result, Result::unknown);
 }
 
 TEST(Checker, FollowsARealServerDownAndUp) {

@@ -182,19 +182,21 @@ void Pusher::on_applied(const ApplyCall& call) {
   last_generation_ = std::max(last_generation_, call.reply.running_generation());
   if (call.reply.accepted()) {
     spdlog::info("push: generation {} runs, digest {}", sent.generation(), sent.digest().substr(0, 12));
+    for (const auto& warning : call.reply.warning())
+      spdlog::warn("push: it runs, but {}: {}", warning.path(), warning.message());
     // Whatever the dataplane calls it: it accepted this content, so it must not be pushed again and again.
     running_->digest = sent.digest();
   } else if (wanted_->digest() == sent.digest() && same_health(health_of(*wanted_), health_of(sent))) {
-    on_refused(call.reply);
+    on_refused(call);
   }
   step();
 }
 
-void Pusher::on_refused(const dataplane::v1::ApplyReply& reply) {
+void Pusher::on_refused(const ApplyCall& call) {
   refused_ = true;
-  spdlog::error("push: the dataplane refused the snapshot and keeps generation {}; {} errors:",
-                reply.running_generation(), reply.error_size());
-  for (const auto& error : reply.error()) spdlog::error("push:   {}: {}", error.path(), error.message());
+  spdlog::error("push: the dataplane refused the snapshot and keeps generation {}; {} errors",
+                call.reply.running_generation(), call.reply.error_size());
+  events_.refused(call.request.snapshot(), call.reply);
 }
 
 void Pusher::lose(const std::string& why) {

@@ -30,6 +30,8 @@ inline constexpr std::chrono::seconds kApplyTimeout{30};  // thousands of maglev
 struct Events {
   std::function<void(const health::HealthView& running)> connected;  // with the verdicts the dataplane runs with
   std::function<void()> in_sync;                                     // what is wanted runs
+  // The dataplane took neither this nor anything of it; the handler may want something else.
+  std::function<void(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply)> refused;
   std::function<void()> lost;
 };
 
@@ -60,7 +62,7 @@ class Pusher {
   void apply();
   void on_running(const RunningCall& call);
   void on_applied(const ApplyCall& call);
-  void on_refused(const dataplane::v1::ApplyReply& reply);
+  void on_refused(const ApplyCall& call);
   void lose(const std::string& why);
   bool wanted_runs() const;
   template <class Call>

@@ -31,6 +31,7 @@ class PusherTest : public testing::Test {
         std::make_unique<Pusher>(io, address,
                                  Events{.connected = [this](const health::HealthView& view) { seen.push_back(view); },
                                         .in_sync = [this] { ++in_sync; },
+                                        .refused = [this](const Snapshot&, const ApplyReply&) { ++refused; },
                                         .lost = [this] { ++lost; }});
     pusher->start();
   }
@@ -52,7 +53,7 @@ class PusherTest : public testing::Test {
   asio::io_context io;
   TestDataplane box;
   std::vector<health::HealthView> seen;
-  int in_sync = 0, lost = 0;
+  int in_sync = 0, refused = 0, lost = 0;
   std::unique_ptr<Pusher> pusher;  // destroyed first
 };
 
@@ -132,6 +133,7 @@ TEST_F(PusherTest, DoesNotRepeatWhatWasRefused) {
   pusher->set_wanted(snapshot("a"));
   run_for(500ms);
   EXPECT_EQ(box.applies, 1);
+  EXPECT_EQ(refused, 1);
   EXPECT_EQ(in_sync, 0);
   {
     const std::lock_guard lock(box.mutex);

@@ -14,14 +14,19 @@ namespace headgate::push {
 // The other end of our own contract, on a real socket: keeps what it is given, as the dataplane does.
 class TestDataplane : public dataplane::v1::Dataplane::Service {
  public:
+  ~TestDataplane() override {
+    if (server) die();  // no call runs while the rest goes
+  }
   grpc::Status Apply(grpc::ServerContext*, const dataplane::v1::ApplyRequest* request,
                      dataplane::v1::ApplyReply* reply) override {
     const std::lock_guard lock(mutex);
     ++applies;
-    reply->set_accepted(!refuse);
-    if (refuse) {
+    const bool no_port =
+        request->snapshot().interface_size() > 0 && !port.empty() && request->snapshot().interface(0).port() != port;
+    reply->set_accepted(!refuse && !no_port);
+    if (!reply->accepted()) {
       auto& error = *reply->add_error();
-      error.set_path("service[0].port");
+      error.set_path(no_port ? "interface[0].port" : "service[0].port");
       error.set_message("no");
     } else {
       running = request->snapshot();
@@ -59,6 +64,7 @@ class TestDataplane : public dataplane::v1::Dataplane::Service {
   std::mutex mutex;
   dataplane::v1::Snapshot running;
   bool refuse = false;
+  std::string port;  // the only one there is; empty: any
   int applies = 0;
   std::unique_ptr<grpc::Server> server;
 };
