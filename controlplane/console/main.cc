@@ -149,7 +149,12 @@ void show_workers(const pb::StatsReply& reply) {
   }
   print(table);
   for (const auto& gauge : reply.gauge()) {
-    std::printf("%s: %s of %s free\n", gauge.name().c_str(), count(gauge.free()).c_str(), count(gauge.size()).c_str());
+    if (gauge.size() == 0) {
+      std::printf("%s: %s used\n", gauge.name().c_str(), count(gauge.used()).c_str());
+    } else {
+      std::printf("%s: %s of %s free\n", gauge.name().c_str(), count(gauge.free()).c_str(),
+                  count(gauge.size()).c_str());
+    }
   }
 }
 

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <thread>
 
 #include "dataplane/api/dataplane.grpc.pb.h"
@@ -253,7 +255,7 @@ class ApiServer::Service final : public pb::Dataplane::Service {
 
 ApiServer::ApiServer() = default;
 
-Result<std::unique_ptr<ApiServer>> ApiServer::start(Box& box, const std::string& socket) {
+Result<std::unique_ptr<ApiServer>> ApiServer::start(Box& box, const std::string& socket, gid_t group) {
   std::unique_ptr<ApiServer> server(new ApiServer());
   server->socket_ = socket;
   server->service_ = std::make_unique<Service>(box);
@@ -272,6 +274,10 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(Box& box, const std::string&
   if (!server->server_)
     return fail(ErrorCode::unavailable,
                 "cannot listen on " + socket + ": check that its directory exists and may be written");
+  if (group != static_cast<gid_t>(-1) && chown(socket.c_str(), static_cast<uid_t>(-1), group) != 0) {
+    return fail(ErrorCode::permission_denied,
+                "cannot give " + socket + " to group " + std::to_string(group) + ": " + std::strerror(errno));
+  }
   return server;
 }
 

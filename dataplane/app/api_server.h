@@ -1,6 +1,8 @@
 // The dataplane's gRPC API (dataplane/api/dataplane.proto) on a Unix socket of mode 0660.
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
 #include <string>
 
@@ -15,7 +17,8 @@ namespace headgate::app {
 
 class ApiServer {
  public:
-  static Result<std::unique_ptr<ApiServer>> start(Box& box, const std::string& socket);
+  // `group` may use the socket beside our user; -1: our own group.
+  static Result<std::unique_ptr<ApiServer>> start(Box& box, const std::string& socket, gid_t group);
   ~ApiServer();
 
  private:

@@ -1,6 +1,5 @@
 #include "dataplane/app/box.h"
 
-#include <rte_mempool.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -8,12 +7,12 @@
 #include <set>
 
 #include "dataplane/app/probe_device.h"
+#include "dataplane/app/steered.h"
 #include "dataplane/snapshot/store.h"
 
 namespace headgate::app {
 
 namespace pb = dataplane::v1;
-using snapshot::Egress;
 using snapshot::Interface;
 using snapshot::Snapshot;
 
@@ -21,6 +20,12 @@ namespace {
 
 constexpr auto kSwitchTimeout = std::chrono::seconds(2);
 constexpr const char* kVersion = "0.1.0";
+
+void add(std::vector<pb::SnapshotError>& troubles, const std::string& path, const std::string& message) {
+  pb::SnapshotError& trouble = troubles.emplace_back();
+  trouble.set_path(path);
+  trouble.set_message(message);
+}
 
 }  // namespace
 
@@ -34,7 +39,12 @@ Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* 
       slots_(seed),
       service_base_(snapshot::kServiceSlots),
       backend_base_(snapshot::kBackendSlots) {
-  for (const BoxPort& port : ports_) port_names_.push_back(port.name);
+  for (const BoxPort& port : ports_) {
+    port_names_.push_back(port.name);
+    const bool up = port.port->link().up;
+    links_.push_back({up, port.port->link_changes()});
+    if (!up) spdlog::warn("port {}: link is down", port.name);
+  }
 }
 
 Box::~Box() {
@@ -76,14 +86,20 @@ pb::ApplyReply Box::apply(const pb::Snapshot& message) {
   }
   const std::shared_ptr<const Snapshot> next = *built;
   set_bases(*next);
-  configure_probe_device(message);
-  steer(*next);
+  message_ = message;
+  Troubles troubles = settle(*next);
   fleet_->publisher().publish(next);
   fleet_->wake_all();
+  log_changes(troubles);
+  for (const pb::SnapshotError& trouble : troubles_) *reply.add_warning() = trouble;
   if (!fleet_->publisher().wait_until_running(next->generation, kSwitchTimeout)) {
-    spdlog::error("snapshot {}: a worker did not take it up within {} s", next->generation, kSwitchTimeout.count());
+    // Nothing to try again: it switches as soon as it comes round. `show workers` has the generation of each.
+    auto* late = reply.add_warning();
+    late->set_path("worker");
+    late->set_message("a worker did not take the snapshot up within " + std::to_string(kSwitchTimeout.count()) +
+                      " s; it will when it comes round");
+    spdlog::error("snapshot {}: {}", next->generation, late->message());
   }
-  message_ = message;
   if (const auto stored = snapshot::store(state_dir_ + "/snapshot", message.SerializeAsString()); !stored) {
     spdlog::error("snapshot {} runs but could not be kept for a restart: {}", next->generation, stored.error().message);
   }
@@ -109,87 +125,87 @@ void Box::start_from_kept() {
   if (apply(message).accepted()) spdlog::info("forwarding from the kept snapshot {}", message.generation());
 }
 
-// Which frames of shared interfaces come to us: see design section 3, AF_XDP steering.
-void Box::steer(const Snapshot& snapshot) {
-  std::vector<IpAddress> own;
-  for (const auto& service : snapshot.services) own.push_back(service.address);
-  for (const auto& local : snapshot.local_addresses) own.push_back(local.address);
-  for (const Interface& interface : snapshot.interfaces)
-    own.insert(own.end(), interface.addresses.begin(), interface.addresses.end());
+Box::Troubles Box::settle(const Snapshot& snapshot) {
+  Troubles troubles;
+  configure_probe_device(troubles);
+  steer(snapshot, troubles);
+  check_mtus(snapshot, troubles);
+  return troubles;
+}
+
+// Addresses are added before they are removed: a setter that fails leaves what ran before.
+void Box::steer(const Snapshot& snapshot, Troubles& troubles) {
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     xdp::Steering* steering = ports_[i].port->steering();
     if (steering == nullptr) continue;
-    std::vector<IpAddress> addresses = own;
-    std::vector<IpPrefix> gateway;
-    for (const Interface& interface : snapshot.interfaces) {
-      if (interface.port == i && interface.gateway) {
-        for (const IpPrefix& prefix : interface.prefixes) gateway.push_back(prefix.network());
-      }
-      // Replies to the servers' routed traffic arrive elsewhere, addressed to the servers themselves.
-      if (interface.port != i && interface.egress == Egress::route) {
-        for (const auto& backend : snapshot.backends) {
-          for (const IpPrefix& prefix : interface.prefixes) {
-            if (prefix.contains(backend.address)) addresses.push_back(backend.address);
-          }
-        }
-      }
-    }
-    std::sort(addresses.begin(), addresses.end());
-    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+    const Steered steered = steered_to(snapshot, static_cast<std::uint16_t>(i));
     const auto report = [&](const Result<void>& result) {
-      if (!result) spdlog::error("port {}: steering: {}", ports_[i].name, result.error().message);
+      if (!result) add(troubles, "port " + ports_[i].name, "steering: " + result.error().message);
     };
     report(steering->refresh_kernel_addresses());
-    report(steering->set_addresses(addresses));
-    report(steering->set_gateway(!gateway.empty(), gateway));
+    report(steering->set_addresses(steered.addresses));
+    report(steering->set_gateway(!steered.gateway.empty(), steered.gateway));
   }
 }
 
-void Box::configure_probe_device(const pb::Snapshot& message) {
-  if (!message.has_probe() || message.probe().port().empty()) return;
-  const std::uint16_t index = port_index(message.probe().port());
+void Box::check_mtus(const Snapshot& snapshot, Troubles& troubles) const {
+  for (std::size_t i = 0; i < snapshot.interfaces.size(); ++i) {
+    const Interface& interface = snapshot.interfaces[i];
+    if (interface.port >= ports_.size() || interface.mtu <= ports_[interface.port].port->mtu()) continue;
+    const BoxPort& port = ports_[interface.port];
+    add(troubles, "interface[" + std::to_string(i) + "].mtu",
+        "the MTU of " + interface.name + ", " + std::to_string(interface.mtu) + ", is above the " +
+            std::to_string(port.port->mtu()) + " of port " + port.name +
+            "; longer packets are lost. Lower it, or give the port mtu= on the dataplane's command line");
+  }
+}
+
+// Each trouble is said when it comes and when it goes, not with every try.
+void Box::log_changes(const Troubles& now) {
+  const auto has = [](const Troubles& troubles, const pb::SnapshotError& wanted) {
+    return std::ranges::any_of(troubles, [&](const pb::SnapshotError& one) {
+      return one.path() == wanted.path() && one.message() == wanted.message();
+    });
+  };
+  for (const pb::SnapshotError& one : now) {
+    if (!has(troubles_, one)) spdlog::error("{}: {}", one.path(), one.message());
+  }
+  for (const pb::SnapshotError& one : troubles_) {
+    if (!has(now, one)) spdlog::info("{}: works now, before: {}", one.path(), one.message());
+  }
+  troubles_ = now;
+}
+
+void Box::configure_probe_device(Troubles& troubles) {
+  if (!message_.has_probe() || message_.probe().port().empty()) return;
+  const std::uint16_t index = port_index(message_.probe().port());
   if (index == snapshot::kNone) return;
   const port::KernelInterface* kernel = ports_[index].port->kernel_interface();
-  const std::string wanted = message.probe().prefix_v4() + " " + message.probe().prefix_v6();
+  const std::string wanted = message_.probe().prefix_v4() + " " + message_.probe().prefix_v6();
   if (kernel == nullptr || wanted == probe_configured_) return;
-  if (const auto done = set_up_probe_device(ports_[index].port->spec().device, message.probe().prefix_v4(),
-                                            message.probe().prefix_v6());
+  if (const auto done = set_up_probe_device(ports_[index].port->spec().device, message_.probe().prefix_v4(),
+                                            message_.probe().prefix_v6());
       !done) {
-    spdlog::error("probe device: {}", done.error().message);
+    add(troubles, "probe", done.error().message);
     return;
   }
   probe_configured_ = wanted;
 }
 
-std::array<std::uint64_t, 6> Box::sum(bool service, Slot slot) const {
-  std::array<std::uint64_t, 6> total{};
-  for (unsigned i = 0; i < fleet_->size(); ++i) {
-    const telemetry::WorkerCounters& counters = fleet_->at(i).counters();
-    const telemetry::Traffic& traffic = (service ? counters.service : counters.backend)[slot];
-    const std::array<std::uint64_t, 6> one{traffic.packets_in.read(),    traffic.bytes_in.read(),
-                                           traffic.packets_out.read(),   traffic.bytes_out.read(),
-                                           traffic.flows_started.read(), traffic.flows_ended.read()};
-    for (std::size_t k = 0; k < one.size(); ++k) total[k] += one[k];
-  }
-  return total;
-}
-
 void Box::set_bases(const Snapshot& snapshot) {
   for (const auto& service : snapshot.services) {
     if (service_base_[service.slot].id != service.id.value)
-      service_base_[service.slot] = {service.id.value, sum(true, service.slot)};
+      service_base_[service.slot] = {service.id.value, sum(true, service.slot), refused(service.slot)};
   }
   for (const auto& backend : snapshot.backends) {
     if (backend_base_[backend.slot].id != backend.id.value)
-      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot)};
+      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot), {}};
   }
 }
 
 void Box::release_slots() {
   if (!fleet_->publisher().reclaim()) return;  // a worker may still start flows with an old snapshot
   using snapshot::SlotKind;
-  bool any_flow = false;
-  for (unsigned i = 0; i < fleet_->size(); ++i) any_flow = any_flow || fleet_->at(i).counters().flows_now.read() != 0;
   for (const bool service : {true, false}) {
     const SlotKind kind = service ? SlotKind::service : SlotKind::backend;
     for (const Slot slot : slots_.retired(kind)) {
@@ -200,20 +216,43 @@ void Box::release_slots() {
     }
   }
   for (const Slot slot : slots_.retired(SlotKind::pool)) slots_.release(SlotKind::pool, slot);
-  // Flows are not counted per local address: its slot waits for a moment without any.
-  if (!any_flow) {
-    for (const Slot slot : slots_.retired(SlotKind::local_address)) slots_.release(SlotKind::local_address, slot);
+  for (const Slot slot : slots_.retired(SlotKind::local_address)) {
+    if (local_ports(slot) == 0) slots_.release(SlotKind::local_address, slot);
   }
 }
 
 void Box::tend() {
   const std::scoped_lock lock(mutex_);
   release_slots();
+  watch_links();
+  // Only what may work without another snapshot is tried again.
+  const bool again =
+      std::ranges::any_of(troubles_, [](const auto& one) { return !one.path().starts_with("interface"); });
+  if (again) log_changes(settle(*fleet_->publisher().current()));
   for (const BoxPort& port : ports_) {
     if (xdp::Steering* steering = port.port->steering()) {
       if (const auto result = steering->refresh_kernel_addresses(); !result)
         spdlog::warn("port {}: {}", port.name, result.error().message);
     }
+  }
+}
+
+void Box::watch_links() {
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    const port::LinkState link = ports_[i].port->link();
+    const std::uint32_t changes = ports_[i].port->link_changes();
+    if (link.up != links_[i].up) {
+      if (link.up) {
+        spdlog::info("port {}: link is up{}", ports_[i].name,
+                     link.speed_mbps != 0 ? ", " + std::to_string(link.speed_mbps) + " Mbit/s" : "");
+      } else {
+        spdlog::warn("port {}: link is down", ports_[i].name);
+      }
+    } else if (changes != links_[i].changes) {
+      spdlog::warn("port {}: link flapped, {} changes within a second; it is {}", ports_[i].name,
+                   changes - links_[i].changes, link.up ? "up" : "down");
+    }
+    links_[i] = {link.up, changes};
   }
 }
 
@@ -233,148 +272,6 @@ void Box::running(pb::RunningReply& reply) const {
     b->set_backend_id(backend.id.value);
     b->set_health(backend.up ? pb::UP : pb::DOWN);
   }
-}
-
-namespace {
-
-void fill(pb::TrafficCounters* out, const std::array<std::uint64_t, 6>& now, const std::array<std::uint64_t, 6>& base) {
-  out->set_packets_in(now[0] - base[0]);
-  out->set_bytes_in(now[1] - base[1]);
-  out->set_packets_out(now[2] - base[2]);
-  out->set_bytes_out(now[3] - base[3]);
-  out->set_flows_total(now[4] - base[4]);
-  out->set_flows_now(now[4] > now[5] ? now[4] - now[5] : 0);
-}
-
-void add(pb::TrafficCounters* out, const pb::TrafficCounters& one) {
-  out->set_packets_in(out->packets_in() + one.packets_in());
-  out->set_bytes_in(out->bytes_in() + one.bytes_in());
-  out->set_packets_out(out->packets_out() + one.packets_out());
-  out->set_bytes_out(out->bytes_out() + one.bytes_out());
-  out->set_flows_total(out->flows_total() + one.flows_total());
-  out->set_flows_now(out->flows_now() + one.flows_now());
-}
-
-void fill_worker(pb::WorkerStats* out, const worker::Worker& worker) {
-  const telemetry::WorkerCounters& c = worker.counters();
-  out->set_worker(worker.index());
-  out->set_steps(c.steps.read());
-  out->set_busy_steps(c.busy_steps.read());
-  std::uint64_t packets = 0;
-  for (unsigned i = 0; i < telemetry::kExits; ++i) {
-    const auto exit = static_cast<telemetry::Exit>(i);
-    packets += c.exits[i].read();
-    if (c.exits[i].read() == 0) continue;
-    auto* e = out->add_exit();
-    e->set_reason(telemetry::to_string(exit));
-    e->set_packets(c.exits[i].read());
-    e->set_meaning(telemetry::describe(exit));
-  }
-  out->set_packets(packets);
-  for (const auto& counter : c.batches) out->add_batch_size_histogram(counter.read());
-  for (unsigned i = 0; i < telemetry::kDropReasons; ++i) {
-    if (c.drops[i].read() == 0 && c.answers[i].read() == 0) continue;
-    const auto reason = static_cast<telemetry::DropReason>(i);
-    auto* d = out->add_drop();
-    d->set_reason(telemetry::to_string(reason));
-    d->set_packets(c.drops[i].read());
-    d->set_answered(c.answers[i].read());
-    d->set_meaning(telemetry::describe(reason));
-  }
-  for (unsigned i = 0; i < telemetry::kHandovers; ++i) {
-    if (c.handovers[i].read() == 0) continue;
-    const auto reason = static_cast<telemetry::Handover>(i);
-    auto* h = out->add_handover();
-    h->set_reason(telemetry::to_string(reason));
-    h->set_packets(c.handovers[i].read());
-    h->set_meaning(telemetry::describe(reason));
-  }
-  out->set_flows_now(c.flows_now.read());
-  out->set_flows_max(worker.flows().capacity());
-  out->set_sleeps(c.sleeps.read());
-  out->set_flows_shed(c.flows_shed.read());
-}
-
-}  // namespace
-
-void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& busy_before) const {
-  const std::scoped_lock lock(mutex_);
-  busy_before.resize(fleet_->size(), 0);
-  const auto& snapshot = fleet_->publisher().current();
-  if (snapshot) {
-    reply.set_generation(snapshot->generation);
-    for (const auto& service : snapshot->services) {
-      auto* s = reply.add_service();
-      s->set_id(service.id.value);
-      s->set_name(service.name);
-      fill(s->mutable_traffic(), sum(true, service.slot), service_base_[service.slot].traffic);
-      std::uint64_t refused = 0;
-      for (unsigned i = 0; i < fleet_->size(); ++i)
-        refused += fleet_->at(i).counters().service_refused[service.slot].read();
-      if (refused != 0) {
-        auto* d = s->add_drop();
-        d->set_reason("refused");
-        d->set_packets(refused);
-        d->set_meaning("new flows refused: no backend can serve, or a segment of no flow");
-      }
-    }
-    for (const auto& pool : snapshot->pools) {
-      auto* p = reply.add_pool();
-      p->set_id(pool.id.value);
-      p->set_name(pool.name);
-      for (std::uint16_t i = 0; i < pool.backend_count; ++i) {
-        const auto& backend = snapshot->backends[pool.first_backend + i];
-        auto* b = reply.add_backend();
-        b->set_id(backend.id.value);
-        b->set_name(backend.name);
-        b->set_pool_id(pool.id.value);
-        b->set_health(backend.up ? pb::UP : pb::DOWN);
-        b->set_drain(backend.drain);
-        fill(b->mutable_traffic(), sum(false, backend.slot), backend_base_[backend.slot].traffic);
-        add(p->mutable_traffic(), b->traffic());
-      }
-    }
-  }
-  for (std::size_t i = 0; i < ports_.size(); ++i) {
-    const port::Port& port = *ports_[i].port;
-    const port::PortStats stats = port.stats();
-    const port::LinkState link = port.link();
-    auto* p = reply.add_port();
-    p->set_name(ports_[i].name);
-    p->set_link_up(link.up);
-    p->set_link_mbps(link.speed_mbps);
-    p->set_mac(to_string(port.mac()));
-    p->set_rx_packets(stats.rx_frames);
-    p->set_rx_bytes(stats.rx_bytes);
-    p->set_tx_packets(stats.tx_frames);
-    p->set_tx_bytes(stats.tx_bytes);
-    p->set_rx_errors(stats.rx_errors);
-    p->set_tx_errors(stats.tx_errors);
-    p->set_rx_missed(stats.rx_missed);
-    p->set_rx_no_buffer(stats.rx_no_buffer);
-    p->set_queues(port.queues());
-    p->set_driver(port.driver());
-    p->set_mtu(port.mtu());
-    std::uint64_t matched = 0, missed = 0;
-    for (unsigned w = 0; w < fleet_->size(); ++w) {
-      matched += fleet_->at(w).counters().steering[i].matched.read();
-      missed += fleet_->at(w).counters().steering[i].missed.read();
-    }
-    p->set_steering(worker::steering_state(port.rss_state().programmed, matched, missed));
-  }
-  for (unsigned i = 0; i < fleet_->size(); ++i) {
-    auto* w = reply.add_worker();
-    fill_worker(w, fleet_->at(i));
-    w->set_generation(fleet_->publisher().running_generation(i));
-    const std::uint64_t busy = fleet_->at(i).counters().busy_ns.read();
-    if (since != 0)
-      w->set_busy_share(std::min(1.0, static_cast<double>(busy - busy_before[i]) / static_cast<double>(since)));
-    busy_before[i] = busy;
-  }
-  auto* gauge = reply.add_gauge();
-  gauge->set_name("packet_buffers");
-  gauge->set_free(rte_mempool_avail_count(pool_));
-  gauge->set_size(pool_->size);
 }
 
 }  // namespace headgate::app

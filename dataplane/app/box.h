@@ -27,14 +27,16 @@ class Box {
       std::uint64_t seed);
   ~Box();
 
-  // Checks, steers, publishes, waits until every worker runs it, keeps it on disk. One at a time.
+  // Checks, steers, publishes, waits until every worker runs it, keeps it on disk. One at a time. What does not work
+  // although the snapshot runs is a warning in the reply, and tried again by tend().
   dataplane::v1::ApplyReply apply(const dataplane::v1::Snapshot& message);
   // The kept snapshot of an earlier life; nothing when there is none. A damaged file is said in the log and ignored.
   void start_from_kept();
 
   void running(dataplane::v1::RunningReply& reply) const;
   void stats(dataplane::v1::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& busy_before) const;
-  // Periodic care: frees old snapshots and slots, follows the kernel's addresses.
+  // Periodic care: frees old snapshots and slots, follows the kernel's addresses and the ports' links, tries again what
+  // failed around the last snapshot.
   void tend();
 
   Fleet& fleet() { return *fleet_; }
@@ -45,15 +47,31 @@ class Box {
   std::uint16_t port_index(const std::string& name) const;
 
  private:
+  using Refused = std::array<std::uint64_t, telemetry::kRefusals.size() + 1>;
   struct Base {  // what a slot's counters stood at when its present id got it
     std::uint32_t id = 0;
     std::array<std::uint64_t, 6> traffic{};
+    Refused refused{};  // services only
   };
-  void steer(const snapshot::Snapshot& snapshot);
+  struct Link {
+    bool up = false;
+    std::uint32_t changes = 0;
+  };
+  using Troubles = std::vector<dataplane::v1::SnapshotError>;
+  // Everything a snapshot needs beside the workers; what failed.
+  Troubles settle(const snapshot::Snapshot& snapshot);
+  void steer(const snapshot::Snapshot& snapshot, Troubles& troubles);
+  void check_mtus(const snapshot::Snapshot& snapshot, Troubles& troubles) const;
+  void log_changes(const Troubles& now);
+  void watch_links();
   void set_bases(const snapshot::Snapshot& snapshot);
   void release_slots();
   std::array<std::uint64_t, 6> sum(bool service, Slot slot) const;
-  void configure_probe_device(const dataplane::v1::Snapshot& message);
+  Refused refused(Slot service) const;
+  std::uint64_t local_ports(Slot local) const;  // in use, all workers
+  void fill_service(dataplane::v1::ServiceStats* out, const snapshot::Service& service) const;
+  void fill_gauges(dataplane::v1::StatsReply& reply) const;
+  void configure_probe_device(Troubles& troubles);
 
   std::vector<BoxPort> ports_;
   std::unique_ptr<Fleet> fleet_;
@@ -67,6 +85,8 @@ class Box {
   dataplane::v1::Snapshot message_;
   std::vector<Base> service_base_, backend_base_;
   std::string probe_configured_;
+  Troubles troubles_;        // of the running snapshot
+  std::vector<Link> links_;  // as last logged, by port
 };
 
 }  // namespace headgate::app

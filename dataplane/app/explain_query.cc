@@ -97,6 +97,15 @@ Result<Question> build_question(const Box& box, const Snapshot& snapshot, const 
   return question;
 }
 
+// On the worker's thread, with the snapshot that it runs, which may be newer than ours.
+Slot persistent_slot(const worker::Worker& worker, PoolId id, const IpAddress& source) {
+  if (worker.snapshot() == nullptr) return kNoSlot;
+  for (const snapshot::Pool& pool : worker.snapshot()->pools) {
+    if (pool.id == id) return worker.persistent_slot(pool, source);
+  }
+  return kNoSlot;
+}
+
 }  // namespace
 
 Result<pb::ExplainReply> explain(Box& box, const pb::ExplainRequest& request) {
@@ -123,11 +132,10 @@ Result<pb::ExplainReply> explain(Box& box, const pb::ExplainRequest& request) {
       s->set_text(step.text);
     }
     if (explanation.fate.exit != telemetry::Exit::handed_over) break;
-    if (explanation.decision.handover == telemetry::Handover::persistence && explanation.decision.service != nullptr) {
-      const auto& pool = snapshot->pools[explanation.decision.service->pool];
+    if (explanation.decision.handover == telemetry::Handover::persistence && explanation.pool) {
       const auto source = parse_ip(request.source());
       box.fleet().run(explanation.decision.owner, [&](worker::Worker& worker) {
-        if (source) persisted = worker.persistent_slot(pool, *source);
+        if (source) persisted = persistent_slot(worker, explanation.pool, *source);
       });
       visit.persistence_done = true;
       visit.persisted = persisted;
@@ -143,13 +151,7 @@ Result<pb::ExplainReply> explain(Box& box, const pb::ExplainRequest& request) {
   reply.set_worker(explanation.decision.owner);
   reply.set_bucket(explanation.decision.bucket);
   reply.set_existing_flow(explanation.decision.existing_flow);
-  Slot backend = kNoSlot;
-  if (explanation.decision.existing_flow && explanation.backend_slot != kNoSlot) backend = explanation.backend_slot;
-  if (explanation.decision.backend != snapshot::kNone && explanation.decision.backend < snapshot->backends.size()) {
-    reply.set_backend_id(snapshot->backends[explanation.decision.backend].id.value);
-  } else if (const auto* known = snapshot->backend_of_slot(backend)) {
-    reply.set_backend_id(known->id.value);
-  }
+  reply.set_backend_id(explanation.backend.value);
   return reply;
 }
 

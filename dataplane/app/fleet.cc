@@ -14,6 +14,7 @@ Fleet::Fleet(const FleetOptions& options, std::vector<port::Port*> ports, std::v
       limits_(options.workers, snapshot::kBackendSlots),
       loads_(options.workers, snapshot::kBackendSlots),
       publisher_(options.workers) {
+  HEADGATE_CHECK(options.idle.size() == options.workers);
   std::vector<worker::Waker*> wakers;
   for (unsigned i = 0; i < options.workers; ++i) {
     wakers_.push_back(std::make_unique<worker::Waker>());
@@ -27,7 +28,7 @@ Fleet::Fleet(const FleetOptions& options, std::vector<port::Port*> ports, std::v
         config, worker::Shared{.steering = steering, .mailboxes = mailboxes_, .limits = limits_, .loads = loads_},
         publisher_.reader(i)));
     runners_.push_back(
-        std::make_unique<worker::Runner>(*workers_[i], publisher_.reader(i), ports, wakers, options.idle, clock_));
+        std::make_unique<worker::Runner>(*workers_[i], publisher_.reader(i), ports, wakers, options.idle[i], clock_));
   }
 }
 

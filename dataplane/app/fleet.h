@@ -18,8 +18,8 @@ namespace headgate::app {
 
 struct FleetOptions {
   unsigned workers = 1;
-  std::uint32_t flows = 1 << 20;  // per worker
-  worker::Idle idle = worker::Idle::adaptive;
+  std::uint32_t flows = 1 << 20;   // per worker
+  std::vector<worker::Idle> idle;  // of each worker
   std::uint64_t seed = 1;
 };
 

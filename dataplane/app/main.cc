@@ -1,4 +1,5 @@
 // headgate-dataplane: EAL, ports, workers, API server. Wiring only: read it top to bottom; it is torn down in reverse.
+#include <grp.h>
 #include <poll.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
@@ -21,6 +22,7 @@
 #include "dataplane/app/box.h"
 #include "dataplane/app/fleet.h"
 #include "drivers/exception/exception.h"
+#include "drivers/port/buffers.h"
 #include "drivers/port/eal.h"
 #include "drivers/port/port.h"
 #include "drivers/port/spec.h"
@@ -32,11 +34,14 @@ using headgate::ErrorCode;
 using headgate::fail;
 using headgate::Result;
 
+constexpr unsigned kExceptionBuffers = 8192;
+
 struct Options {
   std::vector<std::string> ports;
   unsigned workers = 1;
-  std::string idle = "adaptive";
+  std::vector<std::string> idle = {"adaptive"};
   std::string socket = "/run/headgate/dataplane.sock";
+  std::string socket_group;
   std::string state_dir = "/run/headgate";
   std::uint32_t flows = 1 << 18;
   unsigned memory_mb = 1024;
@@ -59,10 +64,15 @@ int parse_command_line(int argc, char** argv, Options& options) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--workers", options.workers, "threads that forward")->check(CLI::Range(1, 16))->capture_default_str();
   app.add_option("--cpus", options.cpus, "processors of the workers, in order; default: 0, 1, ...")->delimiter(',');
-  app.add_option("--idle", options.idle, "adaptive: sleep when nothing comes; poll: spin")
+  app.add_option(
+         "--idle", options.idle,
+         "adaptive: sleep when nothing comes; poll: spin. One word for all workers, or one for each: poll,adaptive")
+      ->delimiter(',')
       ->check(CLI::IsMember({"adaptive", "poll"}))
       ->capture_default_str();
   app.add_option("--socket", options.socket, "Unix socket of the API")->capture_default_str();
+  app.add_option("--socket-group", options.socket_group,
+                 "group that may use the API, for a control plane under another user; default: the dataplane's own");
   app.add_option("--state-dir", options.state_dir, "where the accepted snapshot is kept")->capture_default_str();
   app.add_option("--flows", options.flows, "flows per worker; about 160 bytes each")
       ->check(CLI::Range(1024, 100'000'000))
@@ -76,6 +86,10 @@ int parse_command_line(int argc, char** argv, Options& options) {
   app.add_flag("--no-huge", options.no_huge, "ordinary memory instead of hugepages (lab, tests)");
   try {
     app.parse(argc, argv);
+    if (options.idle.size() != 1 && options.idle.size() != options.workers) {
+      throw CLI::ValidationError("--idle", "has " + std::to_string(options.idle.size()) + " words for " +
+                                               std::to_string(options.workers) + " workers; give one, or one for each");
+    }
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 1;
@@ -101,6 +115,15 @@ Result<int> lock_state_dir(const std::string& directory) {
   return fd;
 }
 
+// -1, which chown(2) takes for "leave it", without a name.
+Result<gid_t> find_group(const std::string& name) {
+  if (name.empty()) return static_cast<gid_t>(-1);
+  errno = 0;
+  if (const group* entry = getgrnam(name.c_str())) return entry->gr_gid;
+  return fail(ErrorCode::not_found, "--socket-group: there is no group \"" + name +
+                                        "\"; `getent group` lists them, `groupadd --system` makes one");
+}
+
 // Worker i is lcore i + 1 on its processor; the main thread and gRPC's float over all.
 std::string lcore_mapping(const Options& options) {
   const long online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -112,10 +135,28 @@ std::string lcore_mapping(const Options& options) {
   return mapping;
 }
 
-rte_mempool* make_pool(const std::string& name, unsigned buffers) {
-  // A standard buffer and 128 bytes of headroom hold a 1500-byte frame and every tunnel header; jumbo frames come in
-  // chains.
-  return rte_pktmbuf_pool_create(name.c_str(), buffers, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+std::vector<headgate::worker::Idle> idle_of_workers(const Options& options) {
+  std::vector<headgate::worker::Idle> idle;
+  for (unsigned i = 0; i < options.workers; ++i) {
+    const std::string& word = options.idle[options.idle.size() == 1 ? 0 : i];
+    idle.push_back(word == "poll" ? headgate::worker::Idle::poll : headgate::worker::Idle::adaptive);
+  }
+  return idle;
+}
+
+// `room`: of a buffer, headroom included; the headroom of 128 bytes holds every tunnel header.
+rte_mempool* make_pool(const std::string& name, unsigned buffers, std::uint16_t room) {
+  return rte_pktmbuf_pool_create(name.c_str(), buffers, 256, 0, room, SOCKET_ID_ANY);
+}
+
+// For what a port receives: one buffer holds a frame of the port's MTU.
+Result<rte_mempool*> make_rx_pool(const headgate::port::PortSpec& spec, unsigned buffers) {
+  const auto room = headgate::port::buffer_room_for(spec);
+  if (!room) return tl::unexpected(room.error());
+  if (rte_mempool* pool = make_pool("rx-" + spec.name, buffers, *room)) return pool;
+  return fail(ErrorCode::exhausted, "no memory for " + std::to_string(buffers) + " packet buffers of " +
+                                        std::to_string(*room) + " bytes for port " + spec.name +
+                                        "; raise --memory or lower --buffers");
 }
 
 struct Opened {
@@ -127,13 +168,9 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
                           const headgate::BucketMap& map) {
   Opened opened;
   for (const auto& spec : specs) {
-    rte_mempool* pool = make_pool("rx-" + spec.name, options.buffers);
-    if (pool == nullptr) {
-      return fail(ErrorCode::exhausted, "no memory for " + std::to_string(options.buffers) +
-                                            " packet buffers of port " + spec.name +
-                                            "; raise --memory or lower --buffers");
-    }
-    rte_mempool* const pools[] = {pool};
+    const auto pool = make_rx_pool(spec, options.buffers);
+    if (!pool) return tl::unexpected(pool.error());
+    rte_mempool* const pools[] = {*pool};
     auto port = headgate::port::Port::open(spec, pools, {.workers = options.workers, .buckets = map});
     if (!port) return tl::unexpected(port.error());
     headgate::worker::PortFacts facts{
@@ -148,10 +185,12 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
   for (std::size_t i = 0; i < physical; ++i) {
     if (specs[i].exception.empty()) continue;
     const std::string name = specs[i].name + "-exception";
-    rte_mempool* pool = make_pool("rx-" + name, 8192);
-    if (pool == nullptr)
-      return fail(ErrorCode::exhausted, "no memory for the packet buffers of " + name + "; raise --memory");
-    rte_mempool* const pools[] = {pool};
+    headgate::port::PortSpec as_owner;  // frames of the owner's size may come from the kernel as well
+    as_owner.name = name;
+    as_owner.mtu = opened.ports[i].port->mtu();
+    const auto pool = make_rx_pool(as_owner, kExceptionBuffers);
+    if (!pool) return tl::unexpected(pool.error());
+    rte_mempool* const pools[] = {*pool};
     auto port = headgate::exception::open_for(*opened.ports[i].port, pools);
     if (!port) return tl::unexpected(port.error());
     const auto index = static_cast<std::uint16_t>(opened.ports.size());
@@ -174,6 +213,8 @@ int run(const Options& options) {
     if (spec->kind == headgate::port::PortKind::pci) eal.pci_devices.push_back(spec->device);
     specs.push_back(*spec);
   }
+  const auto group = find_group(options.socket_group);
+  if (!group) return say(group.error());
   const auto lock = lock_state_dir(options.state_dir);
   if (!lock) return say(lock.error());
 
@@ -194,7 +235,7 @@ int run(const Options& options) {
   const headgate::worker::Steering steering(headgate::kDefaultRssKey, map);
   auto opened = open_ports(specs, options, map);
   if (!opened) return say(opened.error());
-  rte_mempool* own_pool = make_pool("own", 16384);
+  rte_mempool* own_pool = make_pool("own", 16384, RTE_MBUF_DEFAULT_BUF_SIZE);
   if (own_pool == nullptr)
     return say({ErrorCode::exhausted, "no memory for the workers' own packet buffers; raise --memory"});
 
@@ -202,16 +243,13 @@ int run(const Options& options) {
   for (const auto& port : opened->ports) ports.push_back(port.port.get());
   auto fleet = std::make_unique<headgate::app::Fleet>(
       headgate::app::FleetOptions{
-          .workers = options.workers,
-          .flows = options.flows,
-          .idle = options.idle == "poll" ? headgate::worker::Idle::poll : headgate::worker::Idle::adaptive,
-          .seed = seed},
+          .workers = options.workers, .flows = options.flows, .idle = idle_of_workers(options), .seed = seed},
       ports, opened->facts, own_pool, steering);
   fleet->start();
   headgate::app::Box box(std::move(opened->ports), std::move(fleet), own_pool, options.state_dir, seed);
   box.start_from_kept();
 
-  auto server = headgate::app::ApiServer::start(box, options.socket);
+  auto server = headgate::app::ApiServer::start(box, options.socket, *group);
   if (!server) return say(server.error());
   spdlog::info("ready: {} workers, {} flows each, API on {}", options.workers, options.flows, options.socket);
 

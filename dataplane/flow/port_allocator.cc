@@ -56,7 +56,8 @@ PortAllocator::PortAllocator(const PortClasses& v4, const PortClasses& v6, Limit
       buckets_(bucket_mask_ + 1),
       pool_(limits.pools),
       block_(limits.blocks),
-      record_(limits.records) {
+      record_(limits.records),
+      live_of_(snapshot::kLocalAddressSlots) {
   HEADGATE_CHECK(v4.complete() && v6.complete());
   v4_.classes = &v4;
   v6_.classes = &v6;
@@ -88,6 +89,7 @@ std::optional<std::uint16_t> PortAllocator::allocate(const PortPair& pair, unsig
   set(live, *position);
   if (pool.live++ == 0) idle_remove(index);
   ++live_;
+  count(pair, 1);
   return port_at(pair, port_class, order_of(key), *position);
 }
 
@@ -101,6 +103,7 @@ void PortAllocator::free(const PortPair& pair, std::uint16_t port, Nanos now) {
   HEADGATE_CHECK(test(live, position));
   clear(live, position);
   --live_;
+  count(pair, ~std::uint64_t{0});
   const std::uint32_t tick = tick_of(now);
   if (const std::uint32_t record = take_record(tick); record != kNone) {
     record_[record] = Record{kNone, tick & kTickMask, position & (kCandidates - 1)};

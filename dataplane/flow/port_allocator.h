@@ -24,6 +24,8 @@
 #include "dataplane/base/time.h"
 #include "dataplane/base/toeplitz.h"
 #include "dataplane/flow/huge_array.h"
+#include "dataplane/snapshot/model.h"
+#include "dataplane/telemetry/counters.h"
 
 namespace headgate::flow {
 
@@ -66,6 +68,8 @@ class PortAllocator {
   bool in_use(const PortPair& pair, std::uint16_t port) const;
 
   std::uint32_t live() const { return live_; }
+  // Ports in use of one local address. Any thread may ask.
+  std::uint64_t live_of(Slot local) const { return local < live_of_.size() ? live_of_[local].read() : 0; }
   std::uint32_t pools() const { return free_pools_.used; }
   const Counters& counters() const { return counters_; }
   std::size_t bytes_reserved() const;
@@ -121,6 +125,9 @@ class PortAllocator {
 
   std::uint32_t find(std::uint64_t key) const;
   std::uint32_t find_or_create(std::uint64_t key);
+  void count(const PortPair& pair, std::uint64_t by) {
+    if (pair.local < live_of_.size()) live_of_[pair.local].add(by);
+  }
   void recycle(std::uint32_t pool);
   void idle_push(std::uint32_t pool);
   void idle_remove(std::uint32_t pool);
@@ -149,6 +156,7 @@ class PortAllocator {
   FreeList free_pools_, free_blocks_, free_records_;
   std::uint32_t idle_first_ = kNone, idle_last_ = kNone;
   std::uint32_t live_ = 0;
+  telemetry::CounterArray<telemetry::Counter> live_of_;  // by local address
   Counters counters_;
 };
 

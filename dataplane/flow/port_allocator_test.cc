@@ -65,6 +65,19 @@ TEST(PortAllocator, PairsAndProtocolsAreSeparateSpaces) {
   for (const PortPair& pair : {other_backend, other_local, udp}) EXPECT_TRUE(ports.allocate(pair, 5, 0).has_value());
 }
 
+TEST(PortAllocator, CountsThePortsInUseOfEachLocalAddress) {
+  PortAllocator ports = allocator({.pools = 16, .blocks = 16, .records = 64});
+  const PortPair other_backend{1, 3, kProtocolTcp, true}, other_local{9, 2, kProtocolTcp, true};
+  const std::uint16_t first = ports.allocate(kTcp4, 5, 0).value();
+  const std::uint16_t second = ports.allocate(other_backend, 5, 0).value();
+  ports.allocate(other_local, 5, 0);
+  EXPECT_EQ(ports.live_of(1), 2u);
+  EXPECT_EQ(ports.live_of(9), 1u);
+  ports.free(kTcp4, first, 0);
+  ports.free(other_backend, second, 0);
+  EXPECT_EQ(ports.live_of(1), 0u);
+  EXPECT_EQ(ports.live_of(9), 1u);
+}
 TEST(PortAllocator, AFreedPortRestsWhileOthersWereNeverUsed) {
   PortAllocator ports = allocator({.pools = 4, .blocks = 4, .records = 1024});
   const std::uint16_t first = ports.allocate(kTcp4, 9, 0).value();

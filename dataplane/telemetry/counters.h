@@ -29,6 +29,20 @@ struct Traffic {
   Counter packets_in, bytes_in, packets_out, bytes_out, flows_started, flows_ended;
 };
 
+// Why a service refused a new flow or a segment of none: the drop reasons that can occur there.
+inline constexpr std::array kRefusals{DropReason::no_backend,       DropReason::backend_limit,
+                                      DropReason::no_flow,          DropReason::flow_conflict,
+                                      DropReason::flow_table_full,  DropReason::local_ports_exhausted,
+                                      DropReason::no_local_address, DropReason::no_route};
+struct Refusals {
+  std::array<Counter, kRefusals.size() + 1> by_reason;  // in the order of kRefusals; the last: any other
+  void add(DropReason reason) {
+    std::size_t i = 0;
+    while (i < kRefusals.size() && kRefusals[i] != reason) ++i;
+    by_reason[i].add(1);
+  }
+};
+
 // A fixed array whose pages become memory when first touched.
 template <class T>
 class CounterArray {
@@ -55,14 +69,14 @@ struct WorkerCounters {
   std::array<Counter, kExits> exits;
   std::array<Counter, kHandovers> handovers;
   std::array<Counter, kBatchClasses> batches;
-  Counter steps, busy_steps, busy_ns, sleeps, flows_now, flows_shed, tx_dropped;
+  Counter steps, busy_steps, busy_ns, sleeps, flows_now, flows_shed, tx_dropped, neighbors_now, fragments_now;
   // Per port: did the NIC put packets on their owner's queue? All of the first 1,000 looked at, then 1 in 4,096.
   struct Steering {
     Counter matched, missed;
   };
   std::array<Steering, kSteeredPorts> steering;
   CounterArray<Traffic> service, backend;  // by slot; a pool's traffic is the sum over its backends
-  CounterArray<Counter> service_refused;   // new flows refused, by service slot
+  CounterArray<Refusals> service_refused;  // by service slot
 
   static unsigned batch_class(std::size_t n) {
     return n == 0 ? 0 : std::min<unsigned>(kBatchClasses - 1, static_cast<unsigned>(std::bit_width(n)));

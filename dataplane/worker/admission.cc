@@ -294,7 +294,7 @@ Fate Worker::execute(Packet& p, const Decision& decision, const Visit& visit) {
     case Action::drop:
       return drop(decision.reason);
     case Action::reject:
-      if (decision.service != nullptr) counters_.service_refused[decision.service->slot].add(1);
+      if (decision.service != nullptr) counters_.service_refused[decision.service->slot].add(decision.reason);
       return reject(p, decision.reason);
     case Action::forward:
       return forward(p, *decision.flow, decision.direction);
@@ -394,6 +394,10 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
   const snapshot::Service& service = *first.service;
   const snapshot::Pool& pool = snapshot_->pools[service.pool];
   const Tuple& tuple = p.info.tuple;
+  const auto refuse = [&](DropReason reason) {
+    counters_.service_refused[service.slot].add(reason);
+    return drop(reason);
+  };
   if (pool.persistence_timeout != 0 && !visit.persistence_done) {
     visit.persisted = persistent_backend(pool, p);
     visit.persistence_done = true;
@@ -418,7 +422,10 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
         limited = shared_.limits.try_grant(config_.index, backend.slot, backend.max_connections);
         if (!limited) {
           const auto free = std::find(visit.denied.begin(), visit.denied.end(), kNoSlot);
-          if (free == visit.denied.end()) return reject(p, DropReason::backend_limit);
+          if (free == visit.denied.end()) {
+            counters_.service_refused[service.slot].add(DropReason::backend_limit);
+            return reject(p, DropReason::backend_limit);
+          }
           *free = backend.slot;
           continue;
         }
@@ -430,7 +437,7 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
     Flow* flow = allocate_flow();
     if (flow == nullptr) {
       give_back();
-      return drop(DropReason::flow_table_full);
+      return refuse(DropReason::flow_table_full);
     }
     flow->client = tuple.src;
     flow->client_port = tuple.src_port;
@@ -471,7 +478,7 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
     if (trouble != DropReason::count) {
       flows_.discard(*flow);
       give_back();
-      return drop(trouble);
+      return refuse(trouble);
     }
     flow->bucket = static_cast<std::uint8_t>(first.bucket);
     flow->state = initial_state(tuple.protocol);
@@ -491,7 +498,7 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
     load_.started(backend.slot);
     return forward(p, *flow, Direction::forward);
   }
-  return drop(DropReason::flow_conflict);
+  return refuse(DropReason::flow_conflict);
 }
 
 Fate Worker::start_flow(Packet& p, Flow& flow, const Decision& decision) {

@@ -94,6 +94,9 @@ Explanation Worker::explain(std::span<const std::uint8_t> frame, std::uint16_t p
   if (p.info.is_ip()) p.hash = flows_.hash(p.info.tuple);
   out.decision = decide(p, visit);
   describe(out, p, visit);
+  out.decision.service = nullptr;
+  out.decision.flow = nullptr;
+  out.decision.interface = nullptr;
   return out;
 }
 
@@ -112,6 +115,7 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
   }
   if (d.service != nullptr) {
     const snapshot::Pool& pool = snapshot_->pools[d.service->pool];
+    out.pool = pool.id;
     say("service", d.service->name + ", mode " + mode_name(d.service->mode) + ", pool " + pool.name + ", " +
                        algorithm_name(pool.algorithm));
     for (std::uint16_t i = 0; i < pool.backend_count && i < 32; ++i) {
@@ -124,6 +128,7 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       }
     }
   }
+  if (d.backend != snapshot::kNone) out.backend = snapshot_->backends[d.backend].id;
   switch (d.action) {
     case Action::drop:
       out.fate = drop(d.reason);
@@ -169,8 +174,10 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
     }
     case Action::forward: {
       const snapshot::Backend* backend = snapshot_->backend_of_slot(d.flow->backend_slot);
-      out.backend_slot = d.flow->backend_slot;
-      if (backend != nullptr) say("backend", backend->name + " (of the flow)");
+      if (backend != nullptr) {
+        out.backend = backend->id;
+        say("backend", backend->name + " (of the flow)");
+      }
       out.fate = predict(p, *d.flow, d.direction);
       break;
     }

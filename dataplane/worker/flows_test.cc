@@ -425,6 +425,12 @@ TEST(FullTable, LocalPortsRunOutPerBackendAndAreCounted) {
   EXPECT_LE(sent, 512u);
   EXPECT_GE(sent, 500u);
   EXPECT_EQ(box.drops(DropReason::local_ports_exhausted), 600u - sent);
+  const auto& refused = box.worker().counters().service_refused;
+  const auto reason = std::ranges::find(telemetry::kRefusals, DropReason::local_ports_exhausted);
+  std::uint64_t of_services = 0;
+  for (std::size_t slot = 0; slot < refused.size(); ++slot)
+    of_services += refused[slot].by_reason[static_cast<std::size_t>(reason - telemetry::kRefusals.begin())].read();
+  EXPECT_EQ(of_services, 600u - sent) << "the service's own count";
   EXPECT_EQ(box.local_ports(), box.flows());
 }
 

@@ -337,6 +337,7 @@ void explain_random_packets(std::uint64_t seed, unsigned variant, unsigned packe
     box.inject(port, frame, 0);
     box.step(0);
     const std::string happened = difference(before, count(box.worker()));
+    EXPECT_TRUE(explanation.decision.service == nullptr && explanation.decision.flow == nullptr) << "they may be gone";
     if (explanation.decision.action == Decision::Action::neighbor) continue;  // the resolver's verdict is not foretold
     ASSERT_EQ(text_of(explanation.fate), happened)
         << "packet " << i << " on port " << port << ": " << describe(frame) << steps_of(explanation);

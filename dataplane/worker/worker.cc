@@ -476,6 +476,8 @@ void Worker::timers() {
     load_gathered_ = now_;
   }
   counters_.flows_now.set(flows_.size());
+  counters_.neighbors_now.set(neighbors_.size());
+  counters_.fragments_now.set(fragments_.entries());
 }
 
 Nanos Worker::next_deadline() const {

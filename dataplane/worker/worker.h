@@ -117,14 +117,16 @@ struct Visit {
   const flow::Flow* replaced = nullptr;  // the stale flow that ends when this one starts
 };
 
+// Outlives the snapshot it was made with: nothing in it points anywhere.
 struct Explanation {
   Fate fate;
-  Decision decision;
+  Decision decision;  // its pointers are null, its positions are of a snapshot that may be gone
   struct Step {
     std::string stage, text;
   };
   std::vector<Step> steps;
-  Slot backend_slot = kNoSlot;  // of the flow that exists
+  PoolId pool;        // of the service, if there is one
+  BackendId backend;  // of the flow that exists or would start
 };
 
 // `nic` once the first 1,000 packets proved it, `software` where the NIC does not steer or was caught, else `unproven`.

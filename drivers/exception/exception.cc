@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "dataplane/base/check.h"
+#include "drivers/port/buffers.h"
 
 namespace headgate::exception {
 namespace {
@@ -18,13 +21,16 @@ port::PortSpec spec_of(const ExceptionSpec& wanted) {
   const bool vhost = ::access(kVhostNet, R_OK | W_OK) == 0;
   spec.kind = vhost ? port::PortKind::virtio_user : port::PortKind::tap;
   spec.device = vhost ? kVhostNet : wanted.interface;
+  // What the kernel itself says may be shorter than what the port could carry.
+  if (!vhost) spec.mtu = std::min(spec.mtu, port::kTapMtuMax);
   return spec;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<port::Port>> open(const ExceptionSpec& wanted, std::span<rte_mempool* const> pools) {
-  auto device = port::Port::open(spec_of(wanted), pools, {});
+  const port::PortSpec spec = spec_of(wanted);
+  auto device = port::Port::open(spec, pools, {});
   if (!device) return device;
   const port::KernelInterface kernel(wanted.interface);
   // vhost-net gives `mac` to our end only; the kernel's end gets its own. Addresses change while the interface is down.
@@ -32,8 +38,8 @@ Result<std::unique_ptr<port::Port>> open(const ExceptionSpec& wanted, std::span<
     if (auto down = kernel.set_up(false); !down) return tl::unexpected(down.error());
     if (auto set = kernel.set_mac(wanted.mac); !set) return tl::unexpected(set.error());
   }
-  if (kernel.mtu() != wanted.mtu) {
-    if (auto set = kernel.set_mtu(wanted.mtu); !set) return tl::unexpected(set.error());
+  if (kernel.mtu() != spec.mtu) {
+    if (auto set = kernel.set_mtu(spec.mtu); !set) return tl::unexpected(set.error());
   }
   if (auto up = kernel.set_up(true); !up) return tl::unexpected(up.error());
   return device;

@@ -17,16 +17,15 @@
 #include <cstring>
 
 #include "dataplane/base/check.h"
+#include "drivers/port/buffers.h"
 #include "drivers/port/descriptors.h"
 #include "drivers/port/pci_check.h"
 
 namespace headgate::port {
 namespace {
 
-constexpr int kQueueWaitMs = 1000;           // for the sockets of a killed predecessor
-constexpr unsigned kXdpFillMbufs = 2048;     // net_af_xdp puts that many into each queue's fill ring at once
-constexpr std::uint32_t kXdpHeadroom = 256;  // XDP_PACKET_HEADROOM, taken from each buffer beside DPDK's own 128
-constexpr std::uint32_t kEthernetOverhead = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;  // two tags beside the MTU
+constexpr int kQueueWaitMs = 1000;        // for the sockets of a killed predecessor
+constexpr unsigned kXdpFillMbufs = 2048;  // net_af_xdp puts that many into each queue's fill ring at once
 constexpr std::uint16_t kDefaultDescriptors = 1024;
 
 std::string dpdk_text(int error) {
@@ -51,7 +50,7 @@ Result<void> check_xdp_pool(rte_mempool* pool, unsigned queues) {
   }
   if (object > static_cast<std::uint32_t>(::getpagesize())) {
     return fail(ErrorCode::invalid_argument, name + " has objects of " + std::to_string(object) +
-                                                 " bytes; AF_XDP takes at most one page, so its MTU ends near 3400");
+                                                 " bytes; AF_XDP takes at most one page (see buffer_room_for)");
   }
   if (rte_mempool_avail_count(pool) < kXdpFillMbufs * queues) {
     return fail(ErrorCode::exhausted, name + " has " + std::to_string(rte_mempool_avail_count(pool)) +
@@ -124,6 +123,10 @@ Result<void> Port::check_before(std::span<rte_mempool* const> pools, const PortO
       return fail(ErrorCode::already_exists, "the kernel already has an interface " + spec_.device +
                                                  "; choose another name or remove it with `ip link del`");
     }
+    if (spec_.mtu > kTapMtuMax) {
+      return fail(ErrorCode::invalid_argument,
+                  "net_tap sends no frame above an MTU of " + std::to_string(kTapMtuMax) + "; lower mtu=");
+    }
     return {};
   }
   if (spec_.kind != PortKind::af_xdp && spec_.kind != PortKind::af_packet) return {};
@@ -132,8 +135,9 @@ Result<void> Port::check_before(std::span<rte_mempool* const> pools, const PortO
     return fail(ErrorCode::not_found, "there is no network interface \"" + spec_.device +
                                           "\" in this network namespace; `ip link` lists them");
   }
+  // A packet socket bound to an interface that is down has an error pending from its start.
+  if (spec_.kind == PortKind::af_packet) return kernel_->set_up(true);
   const unsigned kernel_queues = kernel_->rx_queues();
-  if (spec_.kind == PortKind::af_packet) return {};
   if (spec_.queues == 0 || queues_ > kernel_queues) {
     queues_ = static_cast<std::uint16_t>(std::min<unsigned>(kernel_queues, kQueuesMax));
   }
@@ -175,9 +179,7 @@ std::string Port::device_arguments() const {
       return "iface=" + device + ",start_queue=0,queue_count=" + std::to_string(queues_) +
              (spec_.zero_copy == ZeroCopy::off ? ",force_copy=1" : "");
     case PortKind::af_packet: {
-      // One frame with its 66 bytes of header must fit a ring slot; slots fill blocks without rest.
-      const unsigned mtu = spec_.mtu != 0 ? spec_.mtu : kernel_->mtu().value_or(1500);
-      const unsigned slot = mtu <= 1900 ? 2048 : mtu <= 3900 ? 4096 : 16384;
+      const unsigned slot = af_packet_slot(mtu_of(spec_));
       return "iface=" + device + ",qpairs=" + std::to_string(queues_) +
              ",qdisc_bypass=1,framesz=" + std::to_string(slot) + ",blocksz=" + std::to_string(slot * 4) +
              ",framecnt=1024";
@@ -267,15 +269,14 @@ Result<std::uint64_t> Port::rx_offloads(std::span<rte_mempool* const> pools, std
                                                    " cannot spread a frame over several; lower the MTU");
     }
   }
-  const std::uint64_t checksums =
-      RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
-  // TAP "offers" them by computing them for every frame; the dataplane judges by itself there.
-  if (spec_.kind == PortKind::pci || spec_.kind == PortKind::virtio_user) offloads |= info_.rx_offload_capa & checksums;
+  // No receive checksum offload, on no kind: the dataplane verifies every frame in software. On virtio the request
+  // would even do harm: it negotiates VIRTIO_NET_F_GUEST_CSUM, after which the host may leave the checksums of local
+  // senders unfinished (RTE_MBUF_F_RX_L4_CKSUM_NONE), and such frames would be dropped here or forwarded broken.
   return offloads;
 }
 
 Result<void> Port::configure(std::span<rte_mempool* const> pools, const PortOptions& options) {
-  mtu_ = spec_.mtu != 0 ? spec_.mtu : kernel_ ? kernel_->mtu().value_or(RTE_ETHER_MTU) : std::uint16_t{RTE_ETHER_MTU};
+  mtu_ = mtu_of(spec_);
   if (info_.max_mtu != 0 && mtu_ > info_.max_mtu) {
     return fail(ErrorCode::invalid_argument, "the device takes an MTU of at most " + std::to_string(info_.max_mtu) +
                                                  ", not " + std::to_string(mtu_));
@@ -286,8 +287,8 @@ Result<void> Port::configure(std::span<rte_mempool* const> pools, const PortOpti
                                   RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO |
                                   RTE_ETH_TX_OFFLOAD_MULTI_SEGS;  // never MBUF_FAST_FREE: frames are shared and cloned
   rte_eth_conf configuration{};
-  // The kernel's interfaces have their MTU set there; net_af_packet would refuse any above 1500 here.
-  if (!kernel_) configuration.rxmode.mtu = mtu_;
+  // The kernel's interfaces have their MTU set there; net_af_packet and net_memif would refuse any above 1500 here.
+  if (!kernel_ && spec_.kind != PortKind::memif) configuration.rxmode.mtu = mtu_;
   configuration.rxmode.offloads = *rx;
   configuration.txmode.offloads = info_.tx_offload_capa & wanted_tx;
   lsc_ = (*info_.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
@@ -432,6 +433,13 @@ TxVerdict Port::prepare_tx_slowly(rte_mbuf*& m, std::uint16_t queue) {
 }
 
 LinkState Port::link() const {
+  // An interface that goes down leaves ENETDOWN on its packet sockets, which poll(2) reports until somebody takes it:
+  // workers would not sleep.
+  for (std::uint16_t queue = 0; spec_.kind == PortKind::af_packet && queue < queues_; ++queue) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (rx_fds_[queue] >= 0) ::getsockopt(rx_fds_[queue], SOL_SOCKET, SO_ERROR, &error, &size);
+  }
   // net_af_xdp and net_af_packet report a link that is always up; the kernel knows.
   if (spec_.kind == PortKind::af_xdp || spec_.kind == PortKind::af_packet) return {.up = kernel_->running()};
   rte_eth_link link{};

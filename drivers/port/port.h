@@ -109,8 +109,9 @@ class Port {
   std::uint16_t queues() const { return queues_; }
   std::uint16_t queues_max() const { return queues_max_; }  // of the device
   const TxOffloads& offloads() const { return offloads_; }
-  bool scattered_rx() const { return scattered_rx_; }  // a frame may come in several segments
-  bool zero_copy() const { return zero_copy_; }        // af_xdp: the NIC writes into our mbufs itself
+  bool scattered_rx() const { return scattered_rx_; }             // a frame may come in several segments
+  bool zero_copy() const { return zero_copy_; }                   // af_xdp: the NIC writes into our mbufs itself
+  std::span<rte_mempool* const> pools() const { return pools_; }  // where received frames lie
   // The steering of an af_xdp port; null for other kinds and with steer=all.
   xdp::Steering* steering() { return steering_ ? &*steering_ : nullptr; }
   // The kernel's interface behind af_xdp, af_packet, tap and virtio_user; null otherwise.

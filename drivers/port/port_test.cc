@@ -2,11 +2,13 @@
 #include "drivers/port/port.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
 
+#include "drivers/port/buffers.h"
 #include "drivers/port/eal.h"
 #include "drivers/port/testing.h"
 
@@ -142,6 +144,23 @@ TEST(AfPacketPort, SeesTheLinkGoDown) {
   EXPECT_TRUE(port->link().up);
 }
 
+TEST(AfPacketPort, AnInterfaceThatWasDownDoesNotKeepWorkersAwake) {
+  const VethPair pair("hgp0", "hgp1");
+  shell("ip link set hgp0 down");
+  const Pool pool = make_pool(4095);
+  const auto port = open_port("f=af_packet:hgp0", pool.get());
+  ASSERT_TRUE(port);
+  const auto error_pending = [&] {
+    pollfd waiting{port->rx_fd(0).value_or(-1), POLLIN, 0};
+    ::poll(&waiting, 1, 0);
+    return (waiting.revents & POLLERR) != 0;
+  };
+  EXPECT_FALSE(error_pending()) << "down before the port was opened";
+  shell("ip link set hgp0 down");
+  EXPECT_FALSE(port->link().up);
+  EXPECT_FALSE(error_pending()) << "went down while the port was open";
+}
+
 TEST(AfPacketPort, TakesJumboFramesWhenTheBuffersDo) {
   const VethPair pair("hgp0", "hgp1");
   shell("ip link set hgp1 mtu 9000");
@@ -159,6 +178,78 @@ TEST(AfPacketPort, TakesJumboFramesWhenTheBuffersDo) {
   EXPECT_TRUE(receive(*port, equals(frame)));
   send(*port, mbuf_of(large.get(), frame));
   EXPECT_TRUE(peer.receive(equals(frame)));
+}
+
+// A pool as main makes it for the port.
+Pool pool_for(std::string_view spec) {
+  const auto room = buffer_room_for(*parse_port_spec(spec));
+  EXPECT_TRUE(room) << room.error().message;
+  return make_pool(2047, *room);
+}
+
+TEST(Buffers, HoldAFrameOfTheMtuOrSayWhichMtuTheyCouldHold) {
+  EXPECT_EQ(buffer_room_for(*parse_port_spec("n=null")), RTE_MBUF_DEFAULT_BUF_SIZE);
+  EXPECT_GE(*buffer_room_for(*parse_port_spec("n=null,mtu=9000")), 9000 + 22 + RTE_PKTMBUF_HEADROOM);
+  const auto most = buffer_room_for(*parse_port_spec("x=af_xdp:none,mtu=3434"));
+  ASSERT_TRUE(most) << most.error().message;
+  const auto error = buffer_room_for(*parse_port_spec("x=af_xdp:none,mtu=9000"));
+  ASSERT_FALSE(error);
+  EXPECT_EQ(
+      error.error().message,
+      "port x (af_xdp:none): an MTU of 9000 does not fit, since AF_XDP wants a frame in one page; at most 3434 is "
+      "possible, or use af_packet");
+}
+
+TEST(Buffers, AnAfPacketPortTakesJumboFrames) {
+  const VethPair pair("hgp0", "hgp1");
+  shell("ip link set hgp1 mtu 9000");
+  const Pool pool = pool_for("f=af_packet:hgp0,mtu=9000");
+  const auto port = open_port("f=af_packet:hgp0,mtu=9000", pool.get());
+  ASSERT_TRUE(port);
+  const RawSocket peer(pair.peer);
+  const Bytes frame = some_frame(12, 9000);
+  peer.send(frame);
+  EXPECT_TRUE(receive(*port, equals(frame)));
+  send(*port, mbuf_of(pool.get(), frame));
+  EXPECT_TRUE(peer.receive(equals(frame)));
+}
+
+TEST(Buffers, AnAfPacketPortWithoutAnMtuTakesTheInterfaces) {
+  const VethPair pair("hgp0", "hgp1");
+  shell("ip link set hgp0 mtu 9000; ip link set hgp1 mtu 9000");
+  const Pool pool = pool_for("f=af_packet:hgp0");
+  const auto port = open_port("f=af_packet:hgp0", pool.get());
+  ASSERT_TRUE(port);
+  EXPECT_EQ(port->mtu(), 9000);
+}
+
+TEST(Buffers, ATapPortRefusesAnMtuThatItsDriverWouldNotSend) {
+  const Pool pool = make_pool(4095);
+  EXPECT_EQ(error_of("t=tap:hgtap9,mtu=9000", pool.get()),
+            "port t (tap:hgtap9): net_tap sends no frame above an MTU of 1500; lower mtu=");
+  const auto port = open_port("t=tap:hgtap9,mtu=1500", pool.get());
+  ASSERT_TRUE(port);
+  const RawSocket peer("hgtap9");
+  const Bytes out = some_frame(14, 1500);
+  send(*port, mbuf_of(pool.get(), out));
+  EXPECT_TRUE(peer.receive(equals(out)));
+}
+
+TEST(Buffers, AMemifPortTakesJumboFrames) {
+  const std::string socket = "/tmp/headgate_memif9_" + std::to_string(::getpid()) + ".sock";
+  const Pool pool = pool_for("ms9=memif:" + socket + ",role=server,mtu=9000");
+  auto server = open_port("ms9=memif:" + socket + ",role=server,mtu=9000", pool.get());
+  auto client = open_port("mc9=memif:" + socket + ",mtu=9000", pool.get());
+  ASSERT_TRUE(server && client);
+  for (int i = 0; i < 300 && !(server->link().up && client->link().up); ++i) ::usleep(10'000);
+  ASSERT_TRUE(server->link().up && client->link().up);
+  const Bytes frame = some_frame(15, 9000);
+  drain(*client);
+  send(*client, mbuf_of(pool.get(), frame));
+  EXPECT_TRUE(receive(*server, equals(frame)));
+  client.reset();
+  for (int i = 0; i < 300 && server->link().up; ++i) ::usleep(10'000);
+  ::usleep(50'000);
 }
 
 TEST(MemifPort, ConnectsTwoEnds) {
