@@ -8,6 +8,7 @@
 #include "controlplane/app/refusal.h"
 #include "controlplane/compile/expand.h"
 #include "controlplane/config/durable_file.h"
+#include "controlplane/config/tree.h"
 
 namespace headgate::app {
 namespace {
@@ -89,7 +90,9 @@ Verdict Daemon::commit(const Proposal& proposal) {
   const config::Revision& revision = configuration_.revision();
   events_.add("commit", "revision " + std::to_string(revision.number) + " by " + revision.user +
                             (revision.comment.empty() ? "" : ": " + revision.comment) +
-                            (revision.confirm_s != 0 ? "; goes back in " + std::to_string(revision.confirm_s) + " s unless confirmed" : ""));
+                            (revision.confirm_s != 0
+                                 ? "; goes back in " + std::to_string(revision.confirm_s) + " s unless confirmed"
+                                 : ""));
   adopt();
   return verdict;
 }
@@ -120,7 +123,8 @@ void Daemon::watch_confirmation() {
   confirmation_.async_wait([this](const asio::error_code& cancelled) {
     if (cancelled) return;
     if (!configuration_.tick(machine_now())) return watch_confirmation();
-    events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + ": " + configuration_.revision().comment);
+    events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + ": " +
+                              configuration_.revision().comment);
     adopt();
   });
 }
@@ -165,12 +169,14 @@ void Daemon::on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1
   if (!configuration_.step_back(why, machine_now())) {
     held_ = true;
     spdlog::error(
-        "config: no earlier revision is left to go back to; the dataplane goes on with what it runs, and its backends are not "
+        "config: no earlier revision is left to go back to; the dataplane goes on with what it runs, and its backends "
+        "are not "
         "probed. Correct the configuration and commit it, or correct {} and send SIGHUP",
         options_.config);
     return;
   }
-  events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + ": " + configuration_.revision().comment);
+  events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + ": " +
+                            configuration_.revision().comment);
   spdlog::error("config: the previous configuration stays in force, health checks go on");
   probe();  // before the push: it carries the verdicts
   adopt();
@@ -231,7 +237,9 @@ config::Result<std::string> Daemon::set_backend(const std::string& pool, const s
       if (b.name().substr(0, b.name().find('/')) == backend || b.name() == backend) found[name].push_back(b.id());
     }
   }
-  if (found.empty()) return config::fail("there is no backend " + config::join({backend}) + (pool.empty() ? "" : " in pool " + config::join({pool})));
+  if (found.empty())
+    return config::fail("there is no backend " + config::join({backend}) +
+                        (pool.empty() ? "" : " in pool " + config::join({pool})));
   if (found.size() > 1) {
     std::string pools;
     for (const auto& [name, ids] : found) pools += (pools.empty() ? "" : ", ") + name;
@@ -264,7 +272,8 @@ void Daemon::describe(pb::SystemReply& reply) const {
   for (const auto& [id, detail] : details) {
     if (detail.up) continue;
     ++down;
-    if (reply.problem_size() < 20) reply.add_problem(detail.name + " is down: " + (detail.cause.empty() ? "as before the restart" : detail.cause));
+    if (reply.problem_size() < 20)
+      reply.add_problem(detail.name + " is down: " + (detail.cause.empty() ? "as before the restart" : detail.cause));
   }
   const dataplane::v1::Snapshot snapshot = compiled();
   std::uint32_t backends = 0;
@@ -281,8 +290,10 @@ void Daemon::describe(pb::SystemReply& reply) const {
   reply.set_backends(backends);
   reply.set_backends_down(down);
   if (!connected_) reply.add_problem("the dataplane does not answer");
-  if (held_) reply.add_problem("the dataplane refuses the configuration, and no earlier one is left: see show log");
-  else if (connected_ && !settled_) reply.add_problem("the dataplane does not run the newest configuration yet");
+  if (held_)
+    reply.add_problem("the dataplane refuses the configuration, and no earlier one is left: see show log");
+  else if (connected_ && !settled_)
+    reply.add_problem("the dataplane does not run the newest configuration yet");
   if (configuration_.rolls_back_in_s(machine_now())) reply.add_problem("a commit waits for confirmation");
 }
 
@@ -299,7 +310,8 @@ void Daemon::describe(pb::BackendsReply& reply) const {
       out->set_name(backend.name());
       const std::uint32_t port = backend.port() != 0 ? backend.port() : ports[pool.id()];
       const bool v6 = backend.address().find(':') != std::string::npos;
-      out->set_address((v6 ? "[" + backend.address() + "]" : backend.address()) + (port == 0 ? "" : ":" + std::to_string(port)));
+      out->set_address((v6 ? "[" + backend.address() + "]" : backend.address()) +
+                       (port == 0 ? "" : ":" + std::to_string(port)));
       out->set_up(backend.health() == dataplane::v1::UP);
       const auto admin = admin_.find(backend.id());
       out->set_admin(admin != admin_.end() ? (admin->second == pb::SetBackendRequest::DRAIN ? "drain" : "disabled")
@@ -315,7 +327,8 @@ void Daemon::describe(pb::BackendsReply& reply) const {
       out->set_last_probe_s(health::Checker::unix_s(detail->second.last));
       out->set_last_success(detail->second.last_result == health::Result::success);
       out->set_last_error(detail->second.last_error);
-      out->set_latency_us(static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(detail->second.latency).count()));
+      out->set_latency_us(static_cast<std::uint32_t>(
+          std::chrono::duration_cast<std::chrono::microseconds>(detail->second.latency).count()));
     }
   }
 }

@@ -1,11 +1,11 @@
 // The control plane put together: configuration -> snapshot -> dataplane, and verdicts of health back into it.
 //
-// Order of a start: the newest good revision; wait for the dataplane and take over the verdicts it runs with; then compile,
-// push what differs, and only then probe along the path. Nothing is probed through a dataplane that does not run our
-// snapshot.
+// Order of a start: the newest good revision; wait for the dataplane and take over the verdicts it runs with; then
+// compile, push what differs, and only then probe along the path. Nothing is probed through a dataplane that does not
+// run our snapshot.
 //
-// A revision is on trial until the dataplane runs it. When it is refused, the one before comes back as a new revision, and
-// health checks go on with it.
+// A revision is on trial until the dataplane runs it. When it is refused, the one before comes back as a new revision,
+// and health checks go on with it.
 #pragma once
 
 #include <map>
@@ -78,11 +78,11 @@ class Daemon {
   std::map<std::uint32_t, AdminState> admin_;  // by backend id; enabled ones are not in it
   bool settled_ = false;                       // what is in force runs, and its targets are probed
   bool connected_ = false;
-  bool held_ = false;                          // refused, and there is nothing to step back to
-  bool met_dataplane_ = false;                 // before that the verdicts to start from are unknown
-  std::uint64_t refused_revision_ = 0;         // the last that was refused, and why
+  bool held_ = false;                   // refused, and there is nothing to step back to
+  bool met_dataplane_ = false;          // before that the verdicts to start from are unknown
+  std::uint64_t refused_revision_ = 0;  // the last that was refused, and why
   std::vector<config::Diagnostic> refusal_;
-  health::HealthView known_;                   // those verdicts, until the first configuration is settled
+  health::HealthView known_;  // those verdicts, until the first configuration is settled
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   asio::steady_timer confirmation_;
   health::Checker checker_;

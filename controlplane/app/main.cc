@@ -18,13 +18,7 @@ void listen_for_signals(asio::io_context& io, asio::signal_set& signals, headgat
     if (error) return;
     if (signal == SIGHUP) {
       daemon.reload();
-      management.dataplane = options.dataplane;
-  auto api = headgate::app::Management::start(io, daemon, management);
-  if (!api) {
-    spdlog::error("{}; not started", api.error().message);
-    return 1;
-  }
-  listen_for_signals(io, signals, daemon);
+      listen_for_signals(io, signals, daemon);
     } else {
       spdlog::info("{}: stopping; the dataplane goes on forwarding", signal == SIGTERM ? "SIGTERM" : "SIGINT");
       io.stop();
@@ -44,6 +38,12 @@ int run(const headgate::app::Options& options, headgate::app::Management::Option
   headgate::app::Daemon daemon(io, options);
   if (const auto started = daemon.start(); !started) {
     spdlog::error("{}; not started", started.error().message);
+    return 1;
+  }
+  management.dataplane = options.dataplane;
+  auto api = headgate::app::Management::start(io, daemon, management);
+  if (!api) {
+    spdlog::error("{}; not started", api.error().message);
     return 1;
   }
   listen_for_signals(io, signals, daemon);
@@ -68,11 +68,13 @@ int main(int argc, char** argv) {
       ->required();
   cli.add_option("--dataplane", options.dataplane, "socket of the dataplane: a path or unix:PATH")
       ->capture_default_str();
-  cli.add_option("--state-dir", options.state_dir, "where ids and the history of commits are kept")->capture_default_str();
+  cli.add_option("--state-dir", options.state_dir, "where ids and the history of commits are kept")
+      ->capture_default_str();
   headgate::app::Management::Options management;
   cli.add_option("--management", management.socket, "Unix socket of the management API")->capture_default_str();
   cli.add_option("--admin-group", management.groups.admin, "its members may do everything")->capture_default_str();
-  cli.add_option("--operator-group", management.groups.operators, "its members may look, capture and drain")->capture_default_str();
+  cli.add_option("--operator-group", management.groups.operators, "its members may look, capture and drain")
+      ->capture_default_str();
   cli.add_flag("--check", only_check, "judge the configuration, say what would be done, and leave; 1 with errors");
   CLI11_PARSE(cli, argc, argv);
   if (options.dataplane.starts_with('/')) options.dataplane = "unix:" + options.dataplane;

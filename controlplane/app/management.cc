@@ -20,15 +20,11 @@ using grpc::ServerContext;
 using grpc::Status;
 using grpc::StatusCode;
 
-constexpr int kMessageMax = 16 << 20;   // bytes of a request
-constexpr int kThreadsMax = 64;         // of gRPC; streams hold one each
+constexpr int kMessageMax = 16 << 20;  // bytes of a request
+constexpr int kThreadsMax = 64;        // of gRPC; streams hold one each
 constexpr std::size_t kTextMax = 8 << 20;
 constexpr std::chrono::seconds kLoopWait{10};
 constexpr std::chrono::seconds kTrialWait{3};  // thousands of new maglev tables take longer; then the console says so
-
-std::string printable(const grpc::string_ref& text) {
-  return {text.data(), text.size()};
-}
 
 void fill(const config::Revision& from, std::uint64_t rolls_back_in_s, pb::Revision* out) {
   out->set_number(from.number);
@@ -77,7 +73,9 @@ void add_file(const google::protobuf::FileDescriptor* file, google::protobuf::Fi
 }
 
 const char* name_of(pb::SetBackendRequest::State state) {
-  return state == pb::SetBackendRequest::ENABLE ? "enabled" : state == pb::SetBackendRequest::DRAIN ? "drained" : "disabled";
+  return state == pb::SetBackendRequest::ENABLE  ? "enabled"
+         : state == pb::SetBackendRequest::DRAIN ? "drained"
+                                                 : "disabled";
 }
 
 }  // namespace
@@ -97,7 +95,8 @@ class Management::Service final : public pb::Management::Service {
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    dataplane_ = dp::Dataplane::NewStub(grpc::CreateCustomChannel(dataplane, grpc::InsecureChannelCredentials(), arguments));
+    dataplane_ =
+        dp::Dataplane::NewStub(grpc::CreateCustomChannel(dataplane, grpc::InsecureChannelCredentials(), arguments));
   }
   void set_door(const Door* door) { door_ = door; }
   void stop() { stopping_ = true; }
@@ -142,10 +141,13 @@ class Management::Service final : public pb::Management::Service {
           status = {StatusCode::NOT_FOUND, text.error().message};
           return;
         }
-        fill(*configuration.history().find(number), number == configuration.revision().number ? rolls_back() : 0, reply->mutable_revision());
+        fill(*configuration.history().find(number), number == configuration.revision().number ? rolls_back() : 0,
+             reply->mutable_revision());
         // An operator sees no secrets; an administrator needs them to edit.
         const config::Document document = config::load_text("revision", *text);
-        reply->set_text(who.role == pb::ADMIN || !document.ok() ? *text : config::print(document.config, config::Secrets::redacted));
+        reply->set_text(who.role == pb::ADMIN || !document.ok()
+                            ? *text
+                            : config::print(document.config, config::Secrets::redacted));
       });
       return ran.ok() ? status : ran;
     });
@@ -234,7 +236,8 @@ class Management::Service final : public pb::Management::Service {
     });
   }
 
-  Status Events(ServerContext* context, const pb::EventsRequest* request, grpc::ServerWriter<pb::Event>* writer) override {
+  Status Events(ServerContext* context, const pb::EventsRequest* request,
+                grpc::ServerWriter<pb::Event>* writer) override {
     return guarded(context, "Events", [&](const Caller&) {
       std::uint64_t seen = 0;
       const auto write = [&](const std::vector<app::Event>& events) {
@@ -250,18 +253,19 @@ class Management::Service final : public pb::Management::Service {
         return true;
       };
       bool good = write(daemon_.events().last(request->limit() == 0 ? 100 : request->limit()));
-      while (good && request->follow() && !context->IsCancelled() && !stopping_) good = write(daemon_.events().after(seen, 1000, 500));
+      while (good && request->follow() && !context->IsCancelled() && !stopping_)
+        good = write(daemon_.events().after(seen, 1000, 500));
       return Status::OK;
     });
   }
 
   // What the dataplane knows, passed on.
-#define HEADGATE_PASS_ON(NAME, REQUEST, REPLY)                                                            \
-  Status NAME(ServerContext* context, const dp::REQUEST* request, dp::REPLY* reply) override {            \
-    return guarded(context, #NAME, [&](const Caller&) {                                                   \
-      const auto onward = grpc::ClientContext::FromServerContext(*context);                               \
-      return explained(dataplane_->NAME(onward.get(), *request, reply));                                  \
-    });                                                                                                   \
+#define HEADGATE_PASS_ON(NAME, REQUEST, REPLY)                                                 \
+  Status NAME(ServerContext* context, const dp::REQUEST* request, dp::REPLY* reply) override { \
+    return guarded(context, #NAME, [&](const Caller&) {                                        \
+      const auto onward = grpc::ClientContext::FromServerContext(*context);                    \
+      return explained(dataplane_->NAME(onward.get(), *request, reply));                       \
+    });                                                                                        \
   }
   HEADGATE_PASS_ON(Running, RunningRequest, RunningReply)
   HEADGATE_PASS_ON(Stats, StatsRequest, StatsReply)
@@ -274,17 +278,20 @@ class Management::Service final : public pb::Management::Service {
     return guarded(context, "ClearFlows", [&](const Caller& who) {
       const auto onward = grpc::ClientContext::FromServerContext(*context);
       const Status status = explained(dataplane_->ClearFlows(onward.get(), *request, reply));
-      if (status.ok()) daemon_.events().add("operation", std::to_string(reply->cleared()) + " flows cleared by " + who.user);
+      if (status.ok())
+        daemon_.events().add("operation", std::to_string(reply->cleared()) + " flows cleared by " + who.user);
       return status;
     });
   }
-  Status StreamStats(ServerContext* context, const dp::StatsRequest* request, grpc::ServerWriter<dp::StatsReply>* writer) override {
+  Status StreamStats(ServerContext* context, const dp::StatsRequest* request,
+                     grpc::ServerWriter<dp::StatsReply>* writer) override {
     return guarded(context, "StreamStats", [&](const Caller&) {
       const auto onward = grpc::ClientContext::FromServerContext(*context);
       return relay<dp::StatsReply>(*onward, dataplane_->StreamStats(onward.get(), *request), writer);
     });
   }
-  Status Capture(ServerContext* context, const dp::CaptureRequest* request, grpc::ServerWriter<dp::CapturedPacket>* writer) override {
+  Status Capture(ServerContext* context, const dp::CaptureRequest* request,
+                 grpc::ServerWriter<dp::CapturedPacket>* writer) override {
     return guarded(context, "Capture", [&](const Caller& who) {
       daemon_.events().add("operation", "capture by " + who.user);
       const auto onward = grpc::ClientContext::FromServerContext(*context);
@@ -300,8 +307,8 @@ class Management::Service final : public pb::Management::Service {
     const pb::Role least = role_of(method);
     if (least == pb::ROLE_UNSPECIFIED || who->role < least) {
       spdlog::warn("management: {} ({}) may not call {}", who->user, pb::Role_Name(who->role), method);
-      return {StatusCode::PERMISSION_DENIED,
-              who->user + " may not do this: it takes the role " + pb::Role_Name(least) + "; ask to be put into the group that has it"};
+      return {StatusCode::PERMISSION_DENIED, who->user + " may not do this: it takes the role " + pb::Role_Name(least) +
+                                                 "; ask to be put into the group that has it"};
     }
     return run(*who);
   }
@@ -334,7 +341,8 @@ class Management::Service final : public pb::Management::Service {
       Daemon::Trial trial;
       const Status ran = on_loop([&] {
         trial = daemon_.trial(revision);
-        if (trial.state == Daemon::Trial::State::refused) fill(daemon_.configuration().revision(), rolls_back(), reply.mutable_revision());
+        if (trial.state == Daemon::Trial::State::refused)
+          fill(daemon_.configuration().revision(), rolls_back(), reply.mutable_revision());
       });
       if (!ran.ok()) return ran;
       reply.set_runs(trial.state == Daemon::Trial::State::runs);
@@ -357,12 +365,12 @@ class Management::Service final : public pb::Management::Service {
   }
 
   static Status explained(const Status& status) {
-    if (status.error_code() != StatusCode::UNAVAILABLE || status.error_message().find("worker") != std::string::npos) return status;
-    return {StatusCode::UNAVAILABLE, "the dataplane does not answer: it is starting, or it does not run (see show log)"};
+    if (status.error_code() != StatusCode::UNAVAILABLE || status.error_message().find("worker") != std::string::npos)
+      return status;
+    return {StatusCode::UNAVAILABLE,
+            "the dataplane does not answer: it is starting, or it does not run (see show log)"};
   }
-  static Status too_large() {
-    return {StatusCode::INVALID_ARGUMENT, "the configuration is larger than 8 MiB"};
-  }
+  static Status too_large() { return {StatusCode::INVALID_ARGUMENT, "the configuration is larger than 8 MiB"}; }
   std::uint64_t rolls_back() const { return daemon_.configuration().rolls_back_in_s(machine_now()).value_or(0); }
   static Proposal proposal(const std::string& text, const std::string& file) {
     Proposal wanted;
@@ -388,7 +396,8 @@ Management::~Management() {
   }
 }
 
-config::Result<std::unique_ptr<Management>> Management::start(asio::io_context& io, Daemon& daemon, const Options& options) {
+config::Result<std::unique_ptr<Management>> Management::start(asio::io_context& io, Daemon& daemon,
+                                                              const Options& options) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   std::unique_ptr<Management> management(new Management());
   management->service_ = std::make_unique<Service>(io, daemon, options.dataplane);

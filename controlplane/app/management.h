@@ -1,7 +1,7 @@
 // The management API: what the console and any other client asks of this daemon (api/management.proto).
 //
-// Thread: gRPC's threads call in; whatever touches the daemon runs on its event loop, and the caller waits for it. A caller
-// is who the kernel says (door.h); every method asks for the role that its option in the schema names.
+// Thread: gRPC's threads call in; whatever touches the daemon runs on its event loop, and the caller waits for it. A
+// caller is who the kernel says (door.h); every method asks for the role that its option in the schema names.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -27,7 +27,8 @@ class Management {
   };
 
   // Requires: daemon and io outlive this; destroyed on the io_context's thread after it stopped running.
-  static config::Result<std::unique_ptr<Management>> start(asio::io_context& io, Daemon& daemon, const Options& options);
+  static config::Result<std::unique_ptr<Management>> start(asio::io_context& io, Daemon& daemon,
+                                                           const Options& options);
   ~Management();
   Management(const Management&) = delete;
   Management& operator=(const Management&) = delete;

@@ -17,15 +17,13 @@ Checker::Checker(asio::io_context& io, std::uint64_t seed, Scheduler::OnChange o
                 scheduler_.completed(probe, outcome, now());
                 run();
               }),
-      scheduler_(
-          prober_, seed,
-          std::move(on_change),
-          [](std::uint64_t probes, const Target& target, const std::string& cause) {
-            spdlog::warn(
-                "health: {} probes could not be made, verdicts stay as they are; last {}: {}. Look at "
-                "this box: its probe device, routes and file descriptors",
-                probes, target.name, cause);
-          }),
+      scheduler_(prober_, seed, std::move(on_change),
+                 [](std::uint64_t probes, const Target& target, const std::string& cause) {
+                   spdlog::warn(
+                       "health: {} probes could not be made, verdicts stay as they are; last {}: {}. Look at "
+                       "this box: its probe device, routes and file descriptors",
+                       probes, target.name, cause);
+                 }),
       timer_(io) {}
 
 std::int64_t Checker::unix_s(Time moment) {

@@ -46,12 +46,12 @@ struct Detail {
   std::string name;
   bool up = true;
   bool via_path = true;
-  Time changed = Time::min();      // of the verdict; Time::min(): never
-  std::string cause;               // of that change
-  Time last = Time::min();         // probe; Time::min(): none yet
+  Time changed = Time::min();  // of the verdict; Time::min(): never
+  std::string cause;           // of that change
+  Time last = Time::min();     // probe; Time::min(): none yet
   Result last_result = Result::unknown;
-  std::string last_error;          // of the last probe, unless a success
-  Time latency{};                  // of the last success
+  std::string last_error;  // of the last probe, unless a success
+  Time latency{};          // of the last success
 };
 
 struct Change {
