@@ -144,20 +144,23 @@ std::string print(const Message& config, Secrets secrets) {
   return printer.take();
 }
 
-void attach_comments(Document& document, const std::string& text) {
-  if (!document.ok()) return;
+std::vector<Location> attach_comments(Message& root, const Node::Tree& tree, const std::string& text) {
   Entries entries;
-  collect(document.root(), document.config, entries);
-  const auto lost = [&](int line, std::size_t column) {
-    document.diagnostics.push_back(
-        {Severity::warning,
-         document.file,
-         {line, static_cast<int>(column) + 1},
-         "this comment is not kept; put it on lines of its own directly above an entry that has a name"});
-  };
+  collect(Node(root, &tree, Location{1, 1}), root, entries);
+  std::vector<Location> lost;
   std::string said;
-  int first = 0;  // line of the block of comments in hand; 0: none
-  std::size_t first_column = 0;
+  Location first;  // of the block of comments in hand; line 0: none
+  const auto end_block = [&](int next_line) {
+    if (first.line == 0) return;
+    const auto entry = entries.find(next_line);
+    const FieldDescriptor* field = entry == entries.end() ? nullptr : comment_field(*entry->second);
+    if (field == nullptr || entry->second->GetReflection()->HasField(*entry->second, field)) {
+      lost.push_back(first);
+    } else {
+      entry->second->GetReflection()->SetString(entry->second, field, said);
+    }
+    first = Location{};
+  };
   std::istringstream stream(text);
   std::string line;
   for (int number = 1; std::getline(stream, line); ++number) {
@@ -166,24 +169,25 @@ void attach_comments(Document& document, const std::string& text) {
     if (start != std::string::npos && line[start] == '#') {
       std::string words = line.substr(start + 1);
       if (!words.empty() && words[0] == ' ') words.erase(0, 1);
-      if (first == 0)
-        first = number, first_column = start, said = words;
-      else
-        said += "\n" + words;
+      said = first.line == 0 ? words : said + "\n" + words;
+      if (first.line == 0) first = {number, static_cast<int>(start) + 1};
       continue;
     }
-    if (const std::size_t trailing = comment_start(line); trailing != std::string::npos) lost(number, trailing);
-    if (first == 0) continue;
-    const auto entry = entries.find(number);
-    const FieldDescriptor* field = entry == entries.end() ? nullptr : comment_field(*entry->second);
-    if (field == nullptr || entry->second->GetReflection()->HasField(*entry->second, field)) {
-      lost(first, first_column);
-    } else {
-      entry->second->GetReflection()->SetString(entry->second, field, said);
-    }
-    first = 0;
+    end_block(number);
+    if (const std::size_t trailing = comment_start(line); trailing != std::string::npos)
+      lost.push_back({number, static_cast<int>(trailing) + 1});
   }
-  if (first != 0) lost(first, first_column);
+  end_block(0);
+  return lost;
+}
+
+void attach_comments(Document& document, const std::string& text) {
+  if (!document.ok()) return;
+  for (const Location where : attach_comments(document.config, *document.tree, text)) {
+    document.diagnostics.push_back(
+        {Severity::warning, document.file, where,
+         "this comment is not kept; put it on lines of its own directly above an entry that has a name"});
+  }
 }
 
 }  // namespace headgate::config
