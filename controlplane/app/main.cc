@@ -7,6 +7,8 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "controlplane/app/daemon.h"
 #include "controlplane/app/management.h"
@@ -58,6 +60,14 @@ int check(const headgate::app::Options& options) {
   return good ? 0 : 1;
 }
 
+// One sentence; the word that is wrong before the option that is missing.
+int refuse(const CLI::App& cli, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = cli.remaining();
+  const std::string what = unknown.empty() ? error.what() : "there is no option " + unknown.front();
+  std::fprintf(stderr, "headgate-controlplane: %s; see --help\n", what.substr(0, what.find('\n')).c_str());
+  return 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -76,7 +86,11 @@ int main(int argc, char** argv) {
   cli.add_option("--operator-group", management.groups.operators, "its members may look, capture and drain")
       ->capture_default_str();
   cli.add_flag("--check", only_check, "judge the configuration, say what would be done, and leave; 1 with errors");
-  CLI11_PARSE(cli, argc, argv);
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return error.get_exit_code() == 0 ? cli.exit(error) : refuse(cli, error);  // 0: --help
+  }
   if (options.dataplane.starts_with('/')) options.dataplane = "unix:" + options.dataplane;
   if (only_check) return check(options);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("controlplane"));

@@ -22,6 +22,10 @@ class Report {
   void warn(Location where, const std::string& what, const std::string& action) {
     add(Severity::warning, where, what + "; " + action);
   }
+  // True when the field was written in the block there, and parse() has said what is wrong with it.
+  bool is_unreadable(Location block, const std::string& field) const {
+    return document_.unreadable.contains({block.line, block.column, field});
+  }
 
  private:
   void add(Severity severity, Location where, std::string message) {

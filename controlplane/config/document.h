@@ -1,11 +1,14 @@
-// A configuration text, parsed: the message and where each of its fields was written. A syntax error is reported at its
-// first place only, since what follows one is guesswork; everything else is left to validate.h.
+// A configuration text, parsed: the message and where each of its fields was written. Unknown fields and values that
+// are none of their field's are all reported, and what else there is can be judged by validate.h. A syntax error is
+// reported at its first place only, since what follows one is guesswork.
 #pragma once
 
 #include <google/protobuf/text_format.h>
 
 #include <memory>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "controlplane/api/config.pb.h"
@@ -41,12 +44,16 @@ struct Document {
   std::string file;
   v1::Config config;
   std::unique_ptr<Node::Tree> tree;
-  std::vector<Diagnostic> diagnostics;  // after parse(): at most one; validate() adds its own
+  std::vector<Diagnostic> diagnostics;  // by place; validate() adds its own
+  bool readable = false;                // up to its end; false after a syntax error
+  // Fields that were written with a value that could not be read, by the place of their block: they are not missing.
+  std::set<std::tuple<int, int, std::string>> unreadable;
 
   Node root() const { return {config, tree.get(), Location{1, 1}}; }
   bool ok() const { return !has_errors(diagnostics); }
 };
 
 Document parse(std::string file, const std::string& text);
+void sort_by_place(std::vector<Diagnostic>& diagnostics);  // equal places keep their order
 
 }  // namespace headgate::config

@@ -73,6 +73,7 @@ class SchemaCheck {
   void check_presence(const Node& node, const std::string& kind, const FieldDescriptor& field) {
     const FieldOptions& options = field.options();
     if (!options.GetExtension(v1::required) || count_of(node.message(), field) > 0) return;
+    if (report_.is_unreadable(node.location(), field.name())) return;
     report_.error(node.location(), label_of(kind, node.message()) + " has no " + field.name(),
                   "add " + field.name() + " (" + options.GetExtension(v1::help) + ")");
   }
@@ -101,8 +102,19 @@ class SchemaCheck {
         check_text(where, field,
                    field.is_repeated() ? reflection->GetRepeatedString(message, &field, i)
                                        : reflection->GetString(message, &field));
+      } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+        check_enum(where, field, reflection->GetEnumValue(message, &field));  // nor repeated enumerations
       }
     }
+  }
+
+  // Words are known to the parser; numbers are taken as they are written.
+  void check_enum(Location where, const FieldDescriptor& field, int value) {
+    if (field.enum_type()->FindValueByNumber(value) != nullptr) return;
+    std::string names;
+    for (int i = 0; i < field.enum_type()->value_count(); ++i)
+      names += (i == 0 ? "" : ", ") + field.enum_type()->value(i)->name();
+    report_.error(where, field.name() + " is " + std::to_string(value), "possible are " + names);
   }
 
   void check_range(Location where, const FieldDescriptor& field, std::uint64_t value) {

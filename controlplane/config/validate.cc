@@ -86,7 +86,7 @@ bool is_reserved_on_link(const Site& site, const Address& address) {
 }
 
 void validate(Document& document) {
-  if (!document.ok()) return;
+  if (!document.readable) return;
   Report report(document);
   check_schema(document.root(), report);
   Site site = make_site(document);
@@ -96,12 +96,9 @@ void validate(Document& document) {
   check_probe(site, report);
   check_services(site, report);
   check_pools(site, report);
-  // Equal places keep their order. (std::stable_sort of libstdc++ 12 does not compile cleanly under clang 19.)
-  std::multimap<std::pair<int, int>, Diagnostic> by_place;
-  for (Diagnostic& d : document.diagnostics)
-    by_place.emplace(std::pair(d.location.line, d.location.column), std::move(d));
-  document.diagnostics.clear();
-  for (auto& [place, diagnostic] : by_place) document.diagnostics.push_back(std::move(diagnostic));
+  if (document.config.service().empty())
+    report.warn(site.root.location(), "there is no service: nothing is balanced", "add one, service { ... }");
+  sort_by_place(document.diagnostics);
 }
 
 Document load_text(std::string file, const std::string& text) {

@@ -27,7 +27,7 @@ inline constexpr std::size_t kNatEndpointsMax = 262144;  // backends of services
 inline constexpr const char* kProbePrefixV4 = "198.18.0.0/15";
 inline constexpr const char* kProbePrefixV6 = "fd00:6867::/96";
 
-// Adds to document.diagnostics. Does nothing after a syntax error.
+// Adds to document.diagnostics. Does nothing when the text could not be read to its end.
 void validate(Document& document);
 
 // parse() and validate().

@@ -35,19 +35,6 @@ TEST(Validate, AGoodConfigurationHasNoDiagnostics) {
   EXPECT_EQ(diagnostics_of(kSite), "");
 }
 
-TEST(Validate, SyntaxErrorsAreReportedAtTheirFirstPlace) {
-  expect_all({
-      {"token", "service {\n  name: web\n  port: x\n}\n", "x:3:9: syntax error: Expected string, got: web\n"},
-      {"unknown field", "\n  timeouts {\n  udpp_s: 3 }\n",
-       "x:4:3: unknown field \"udpp_s\" in this block; possible are tcp_syn_s, tcp_established_s, tcp_transitory_s, "
-       "tcp_closed_s, udp_s, udp_unreplied_s, icmp_s\n"},
-      {"unknown top", "vip { }\n",
-       "x:2:1: unknown field \"vip\" at the top level; possible are interface, route, local_address, pool, service, "
-       "timeouts, probe, unmatched\n"},
-      {"enum", "unmatched: IGNORE\n", "x:2:12: unknown value IGNORE of unmatched; possible are REJECT, DROP\n"},
-  });
-}
-
 TEST(Validate, FieldsAreHeldToTheirOptions) {
   expect_all({
       {"range", "timeouts { udp_s: 0 }", "x:2:12: udp_s is 0; use 1 to 86400 s\n"},
@@ -194,6 +181,12 @@ TEST(Validate, LegalButLikelyWrongIsAWarning) {
   EXPECT_EQ(document.diagnostics[1].to_string(),
             "x:2:39: warning: 10.99.0.30 is on no link and behind no route; add a route or correct the address");
   EXPECT_EQ(document.diagnostics[2].location.line, 3);
+}
+
+TEST(Validate, AFileThatWouldTakeEveryServiceAwayIsNotAcceptedInSilence) {
+  EXPECT_EQ(diagnostics_of(""), "x:1:1: warning: there is no service: nothing is balanced; add one, service { ... }\n");
+  EXPECT_EQ(diagnostics_of("# cut off here\n"),
+            "x:1:1: warning: there is no service: nothing is balanced; add one, service { ... }\n");
 }
 
 TEST(Validate, ProbesAlongThePathNeedAProbeBlock) {

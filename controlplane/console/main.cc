@@ -1,91 +1,22 @@
 // headgate: one-shot commands to look at a running dataplane. The interactive console with configuration, completion
 // and roles is not done: it will be a client of the control plane's management API; this one speaks to the dataplane
 // directly.
-#include <google/protobuf/util/json_util.h>
-#include <grpcpp/grpcpp.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 
-#include "controlplane/console/pcap_file.h"
+#include "controlplane/console/capture.h"
+#include "controlplane/console/client.h"
+#include "controlplane/console/command_error.h"
+#include "controlplane/console/flows.h"
 #include "controlplane/console/table.h"
-#include "dataplane/api/dataplane.grpc.pb.h"
 
 namespace headgate::console {
 namespace {
-
-namespace pb = dataplane::v1;
-
-struct Options {
-  std::string socket = "/run/headgate/dataplane.sock";
-  bool json = false;
-};
-
-struct FlowOptions {
-  std::string client, protocol;
-  std::uint32_t client_port = 0, limit = 100;
-  std::string service, backend;
-};
-
-class Client {
- public:
-  explicit Client(const Options& options) : options_(options) {
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(256 << 20);
-    stub_ = pb::Dataplane::NewStub(
-        grpc::CreateCustomChannel("unix:" + options.socket, grpc::InsecureChannelCredentials(), arguments));
-  }
-  pb::Dataplane::Stub& stub() { return *stub_; }
-  bool json() const { return options_.json; }
-
-  // 0, or 1 after saying what went wrong.
-  int check(const grpc::Status& status) const {
-    if (status.ok()) return 0;
-    if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-        status.error_message().find("worker") == std::string::npos) {
-      std::fprintf(stderr, "headgate: the dataplane does not answer on %s: is it running?\n", options_.socket.c_str());
-    } else {
-      std::fprintf(stderr, "headgate: %s\n", status.error_message().c_str());
-    }
-    return 1;
-  }
-  static void soon(grpc::ClientContext& context, int seconds = 5) {
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(seconds));
-  }
-  int stats(pb::StatsReply& reply) {
-    grpc::ClientContext context;
-    soon(context);
-    pb::StatsRequest request;
-    request.set_interval_ms(200);
-    return check(stub_->Stats(&context, request, &reply));
-  }
-
- private:
-  const Options options_;
-  std::unique_ptr<pb::Dataplane::Stub> stub_;
-};
-
-int print_json(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return 1;
-  std::fputs(text.c_str(), stdout);
-  return 0;
-}
-
-void print(const Table& table) {
-  std::fputs(table.text(terminal_width()).c_str(), stdout);
-}
 
 std::vector<std::string> traffic(std::vector<std::string> cells, const pb::TrafficCounters& t) {
   for (const std::uint64_t n :
@@ -186,64 +117,6 @@ const std::map<std::string, std::pair<Reader, const char*>>& stats_views() {
   return views;
 }
 
-// Ids of names that the running snapshot has.
-int resolve(Client& client, const FlowOptions& options, pb::FlowFilter& filter) {
-  filter.set_client(options.client);
-  filter.set_client_port(options.client_port);
-  filter.set_limit(options.limit);
-  filter.set_protocol(options.protocol == "tcp"   ? pb::TCP
-                      : options.protocol == "udp" ? pb::UDP
-                                                  : pb::PROTOCOL_UNSPECIFIED);
-  if (options.service.empty() && options.backend.empty()) return 0;
-  pb::StatsReply reply;
-  if (const int code = client.stats(reply)) return code;
-  for (const auto& service : reply.service()) {
-    if (service.name() == options.service) filter.set_service_id(service.id());
-  }
-  for (const auto& backend : reply.backend()) {
-    if (backend.name() == options.backend) filter.set_backend_id(backend.id());
-  }
-  if (!options.service.empty() && filter.service_id() == 0) {
-    std::fprintf(stderr, "headgate: there is no service '%s'; see show services\n", options.service.c_str());
-    return 1;
-  }
-  if (!options.backend.empty() && filter.backend_id() == 0) {
-    std::fprintf(stderr, "headgate: there is no backend '%s'; see show backends\n", options.backend.c_str());
-    return 1;
-  }
-  return 0;
-}
-
-int show_flows(Client& client, const FlowOptions& options) {
-  pb::FlowFilter filter;
-  if (const int code = resolve(client, options, filter)) return code;
-  grpc::ClientContext context;
-  Client::soon(context, 30);
-  pb::FlowsReply reply;
-  if (const int code = client.check(client.stub().ListFlows(&context, filter, &reply))) return code;
-  if (client.json()) return print_json(reply);
-  Table table({"PROTO", "CLIENT", "SERVICE", "BACKEND", "STATE", ">AGE", ">IDLE", ">ENDS IN", "MODE", "LOCAL"});
-  for (const auto& flow : reply.flow()) {
-    table.row({flow.protocol(), flow.client(), flow.service(), flow.backend(), flow.state(), duration(flow.age_ms()),
-               duration(flow.idle_ms()), duration(flow.expires_in_ms()), flow.mode(), flow.local()});
-  }
-  print(table);
-  if (reply.more()) std::printf("there are more; narrow the filter or raise --limit\n");
-  return 0;
-}
-
-int clear_flows(Client& client, const FlowOptions& options) {
-  pb::FlowFilter filter;
-  if (const int code = resolve(client, options, filter)) return code;
-  grpc::ClientContext context;
-  Client::soon(context, 30);
-  pb::ClearFlowsReply reply;
-  if (const int code = client.check(client.stub().ClearFlows(&context, filter, &reply))) return code;
-  if (client.json()) return print_json(reply);
-  std::printf("%llu flows cleared\n", static_cast<unsigned long long>(reply.cleared()));
-  return 0;
-}
-
 int show_neighbors(Client& client) {
   grpc::ClientContext context;
   Client::soon(context);
@@ -333,43 +206,8 @@ int explain(Client& client, const pb::ExplainRequest& request) {
   return 0;
 }
 
-int capture(Client& client, const pb::CaptureRequest& request, const std::string& path) {
-  std::unique_ptr<PcapFile> file;
-  if (!path.empty()) {
-    file = std::make_unique<PcapFile>(path);
-    if (!file->good()) {
-      std::fprintf(stderr, "headgate: cannot write %s\n", path.c_str());
-      return 1;
-    }
-  }
-  grpc::ClientContext context;
-  const auto stream = client.stub().Capture(&context, request);
-  pb::CapturedPacket packet;
-  std::uint64_t seen = 0;
-  while (stream->Read(&packet)) {
-    ++seen;
-    if (file) {
-      file->frame(packet.time_ns(), packet.data(), packet.length());
-      file->flush();
-    } else if (client.json()) {
-      print_json(packet);
-    } else {
-      std::printf("%llu.%06llu worker %u port %s %u bytes %s%s%s\n",
-                  static_cast<unsigned long long>(packet.time_ns() / 1'000'000'000),
-                  static_cast<unsigned long long>(packet.time_ns() / 1000 % 1'000'000), packet.worker(),
-                  packet.port().c_str(), packet.length(), packet.verdict().c_str(),
-                  packet.drop_reason().empty() ? "" : ": ", packet.drop_reason().c_str());
-      std::fflush(stdout);
-    }
-  }
-  const int code = client.check(stream->Finish());
-  std::fprintf(stderr, "%llu packets captured, %llu lost\n", static_cast<unsigned long long>(seen),
-               static_cast<unsigned long long>(packet.lost()));
-  return code;
-}
-
 int run(int argc, char** argv) {
-  CLI::App app{"Looks at a running Headgate dataplane. The interactive console is not done yet."};
+  CLI::App app{"Looks at a running Headgate dataplane. The interactive console is not done yet.", "headgate"};
   Options options;
   app.add_option("--dataplane", options.socket, "Unix socket of the dataplane")->capture_default_str();
   app.add_flag("--json", options.json, "machine-readable output");
@@ -380,8 +218,8 @@ int run(int argc, char** argv) {
     command->add_option("--client", flows.client, "address or prefix");
     command->add_option("--client-port", flows.client_port)->check(CLI::Range(1, 65535));
     command->add_option("--protocol", flows.protocol)->check(CLI::IsMember({"tcp", "udp"}));
-    command->add_option("--service", flows.service, "name");
-    command->add_option("--backend", flows.backend, "name");
+    command->add_option("--service", flows.service, "NAME, of both families; or NAME/v4, NAME/v6");
+    command->add_option("--backend", flows.backend, "NAME, in every pool; or POOL/NAME");
   };
 
   CLI::App* show = app.add_subcommand("show", "what runs and how it does")->require_subcommand(1);
@@ -441,6 +279,13 @@ int run(int argc, char** argv) {
       std::fprintf(stderr, "headgate: '%s' is no ADDRESS:PORT\n", (from ? destination : source).c_str());
       return 1;
     }
+    if (protocol != "icmp" && (from->second == 0 || to->second == 0)) {
+      const std::string& text = from->second == 0 ? source : destination;
+      std::fprintf(stderr, "headgate: %s needs two ports and '%s' has none: write it like %s\n", protocol.c_str(),
+                   text.c_str(),
+                   from->first.find(':') == std::string::npos ? "192.0.2.10:40000" : "[2001:db8::1]:40000");
+      return 1;
+    }
     question.set_source(from->first);
     question.set_source_port(from->second);
     question.set_destination(to->first);
@@ -478,7 +323,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 1;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    std::fprintf(stderr, "headgate: %s\n", command_error(app, error).c_str());
+    return 1;
   }
   Client client(options);
   for (const auto& [command, action] : actions) {

@@ -73,4 +73,8 @@ std::size_t terminal_width() {
   return isatty(STDOUT_FILENO) ? 80 : 4096;  // a file or a pipe gets everything
 }
 
+void print(const Table& table) {
+  std::fputs(table.text(terminal_width()).c_str(), stdout);
+}
+
 }  // namespace headgate::console

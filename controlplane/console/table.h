@@ -22,5 +22,6 @@ class Table {
 std::string count(std::uint64_t n);      // 1234567 -> "1.23M"; exact below 10,000
 std::string duration(std::uint64_t ms);  // 93000 -> "1m33s"
 std::size_t terminal_width();            // of standard output; without a terminal nothing is cut
+void print(const Table& table);          // to standard output
 
 }  // namespace headgate::console

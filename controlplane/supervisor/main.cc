@@ -34,12 +34,16 @@ int main(int argc, char** argv) {
       config = argv[++i];
     } else if (argument == "--run-dir" && i + 1 < argc) {
       run_dir = argv[++i];
+    } else if (argument == "--help" || argument == "-h") {
+      std::fputs(kUsage, stdout);
+      return 0;
+    } else if (argument == "--config" || argument == "--run-dir") {
+      return fail("headgate-supervisor: " + argument + " needs a value; see --help");
     } else {
-      std::fputs(kUsage, argument == "--help" ? stdout : stderr);
-      return argument == "--help" ? 0 : 2;
+      return fail("headgate-supervisor: there is no option " + argument + "; see --help");
     }
   }
-  if (config.empty()) return fail(kUsage);
+  if (config.empty()) return fail("headgate-supervisor: --config FILE is missing; see --help");
   std::ifstream file(config);
   if (!file) return fail(config + ": cannot be opened: " + std::strerror(errno) + "; check the path");
   std::ostringstream text;

@@ -13,6 +13,7 @@
 #include "dataplane/api/dataplane.grpc.pb.h"
 #include "dataplane/app/explain_query.h"
 #include "dataplane/app/flow_query.h"
+#include "dataplane/packet/summary.h"
 #include "dataplane/telemetry/capture.h"
 
 namespace headgate::app {
@@ -218,6 +219,7 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     if (frame.reason != telemetry::DropReason::count) packet.set_drop_reason(telemetry::to_string(frame.reason));
     packet.set_length(frame.length);
     packet.set_data(frame.data.data(), frame.captured);
+    packet.set_summary(packet::summary({frame.data.data(), frame.captured}, frame.length));
     packet.set_lost(lost);
     return packet;
   }

@@ -91,7 +91,10 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
     return config_.ports[p.port].exception != snapshot::kNone ? Decision{.action = Action::to_kernel}
                                                               : refuse(DropReason::unknown_vlan);
   }
-  if (!probe && snapshot_->own_addresses.find(tuple.src) != nullptr) return refuse(DropReason::spoofed_source);
+  // A server that answers a probe directly (dsr, tunnel) sends from the service address: only the owner knows that
+  // flow.
+  const bool own_source = !probe && snapshot_->own_addresses.find(tuple.src) != nullptr;
+  if (own_source && info.icmp_error) return refuse(DropReason::spoofed_source);
   if (info.icmp_error) return decide_icmp_error(p, visit);
 
   const unsigned bucket = steering_.bucket(*snapshot_, tuple, p.port);
@@ -102,6 +105,7 @@ Decision Worker::decide_miss(const Packet& p, const Visit& visit) const {
             .owner = static_cast<std::uint8_t>(owner),
             .bucket = static_cast<std::uint16_t>(bucket)};
   }
+  if (own_source) return refuse(DropReason::spoofed_source);
   Decision decision;
   const snapshot::OwnAddress* own = snapshot_->own_addresses.find(tuple.dst);
   if (probe) {

@@ -235,11 +235,13 @@ TEST_P(Probes, TravelAsFlowsToTheirBackendDo) {
       EXPECT_EQ(sent.tuple.dst, service <= 101 ? ip(backend) : service_address);
       EXPECT_EQ(sent.tuple.dst_port, 80);
       EXPECT_EQ(sent.tcp_flags, kSyn);
-      const auto back = box.exchange(kInside, tcp_frame({.src = sent.tuple.dst,
-                                                         .dst = sent.tuple.src,
-                                                         .src_port = 80,
-                                                         .dst_port = sent.tuple.src_port,
-                                                         .flags = kSyn | kAck}));
+      const auto back = box.exchange(kInside,
+                                     tcp_frame({.src = sent.tuple.dst,
+                                                .dst = sent.tuple.src,
+                                                .src_port = 80,
+                                                .dst_port = sent.tuple.src_port,
+                                                .flags = kSyn | kAck}),
+                                     static_cast<int>(i % workers));  // whichever worker receives it
       ASSERT_EQ(back.size(), 1u);
       EXPECT_EQ(back[0].port, kProbe);
       EXPECT_EQ(parsed(back[0].frame).tuple, (Tuple{syn.dst, syn.src, 80, syn.src_port, kProtocolTcp}));

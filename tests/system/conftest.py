@@ -82,7 +82,6 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
             yield site
         finally:
             site.down()
-    site.run_dir.with_suffix(".lock").unlink(missing_ok=True)
 
 
 @pytest.fixture

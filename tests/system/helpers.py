@@ -79,6 +79,22 @@ class Download:
             self.process.communicate()
 
 
+HOLD = """
+import socket, sys
+held = [socket.create_connection((sys.argv[1], 80), timeout=5) for _ in range(int(sys.argv[2]))]
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def hold(site: Site, count: int, family: int = 4) -> subprocess.Popen[str]:
+    """Open connections to the web service; closing its stdin (communicate) ends them."""
+    holder = site.popen("client", PYTHON, "-c", HOLD, at.front(100, family), str(count), stdin=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
 class UdpLoad:
     """Numbered datagrams to the echo service at a steady rate; says how many did not come back."""
 
@@ -92,20 +108,27 @@ class UdpLoad:
 
 
 @contextlib.contextmanager
-def sniffing(site: Site, host: str, interface: str, expression: str) -> Iterator[list[str]]:
-    """Runs tcpdump meanwhile; the list has its lines when the block has ended."""
+def sniffing(site: Site, host: str, interface: str, expression: str, until: str = "") -> Iterator[list[str]]:
+    """Runs tcpdump meanwhile; the list has its lines when the block has ended. `until`: words of a line to wait for then, for
+    at most 5 seconds; without it there is nothing to wait for (the list must stay empty), and what is under way gets 0.2 s."""
     lines: list[str] = []
-    dump = site.popen(host, "tcpdump", "-lnn", "-i", interface, expression, stderr=subprocess.PIPE)
-    assert dump.stderr is not None
+    dump = site.popen(host, "tcpdump", "-lnn", "--immediate-mode", "-i", interface, expression, stderr=subprocess.PIPE)
+    assert dump.stdout is not None and dump.stderr is not None
     while "listening on" not in (line := dump.stderr.readline()):
         assert line, f"tcpdump does not accept: {expression}"
+    reader = threading.Thread(target=lambda: lines.extend(line.rstrip("\n") for line in dump.stdout or [] if line.strip()))
+    reader.start()
     try:
         yield lines
-        time.sleep(0.2)  # tcpdump reads its ring in blocks; there is nothing to wait for when the list must stay empty
+        if until:
+            with contextlib.suppress(TimeoutError):  # the test says better what is missing
+                wait_for(lambda: any(until in line for line in list(lines)), until, 5)
+        else:
+            time.sleep(0.2)
     finally:
         dump.send_signal(signal.SIGINT)
-        output, _ = dump.communicate(timeout=10)
-        lines += [line for line in output.splitlines() if line]
+        reader.join(10)
+        dump.communicate(timeout=10)
 
 
 def wait_out(site: Site, name: str, url: str = WEB, timeout: float = 15) -> None:

@@ -10,7 +10,7 @@ from lab_lib.config import THREE_BACKENDS, Config, Pool
 from lab_lib.shell import wait_for
 from lab_lib.site import Site
 
-from helpers import WEB, WEB6, spread
+from helpers import WEB, WEB6, hold, spread
 
 EVEN = {"web1": 4, "web2": 4, "web3": 4}
 SMOOTH = ["web1", "web2", "web1", "web3", "web2", "web1"]  # smooth weighted round robin of 3:2:1
@@ -57,22 +57,6 @@ def test_maglev_reaches_every_backend(site: Site, configure: Callable[[Config], 
 def test_persistence_keeps_a_client_on_one_backend(site: Site, configure: Callable[[Config], None]) -> None:
     configure(Config().with_pool(persistence_s=60))
     assert len(spread(site.answers(WEB, 12))) == 1
-
-
-HOLD = """
-import socket, sys
-held = [socket.create_connection((sys.argv[1], 80), timeout=5) for _ in range(int(sys.argv[2]))]
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-def hold(site: Site, count: int):  # -> Popen whose stdin, when closed, ends the connections
-    import subprocess
-    holder = site.popen("client", "/usr/bin/python3", "-c", HOLD, at.front(100), str(count), stdin=subprocess.PIPE)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    return holder
 
 
 def backend_flows(site: Site) -> dict[str, int]:

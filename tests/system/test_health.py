@@ -54,5 +54,4 @@ def restore_web3_routes(site: Site) -> None:
     site.network.ip("web3", "-6", "addr", "replace", f"{at.web('web3', 6)}/64", "dev", "eth0", "nodad")
     for family in (4, 6):
         site.network.ip("web3", f"-{family}", "route", "replace", "default", "via", at.servers(at.GATEWAY_NUMBER, family))
-        site.network.ip("web3", f"-{family}", "route", "replace", "default", "via", at.servers(at.ROUTER_NUMBER, family),
-                        "table", "100")
+        site.servers.route_direct_answers("web3", family)

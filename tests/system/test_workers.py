@@ -12,8 +12,6 @@ SITE = {"box": {"workers": 2}}
 WORKERS = 2
 
 
-# In the first seconds of a site with two workers a backend was seen to get too few connections: not understood yet.
-@pytest.mark.tier("full")
 @pytest.mark.parametrize("access,family", WAYS, ids=WAY_NAMES)
 def test_every_mode_serves(site: Site, access: Access, family: int) -> None:
     address = at.front(access.number, family)

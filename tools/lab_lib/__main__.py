@@ -3,18 +3,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from . import addresses as at
-from .box import DAEMONS, BoxOptions
+from .api import is_rpc_error
+from .box import DAEMONS, WORKERS_MAX, BoxOptions
 from .config import Config
-from .shell import REPOSITORY, CommandFailed, Refused, run
+from .shell import REPOSITORY, CommandFailed, Refused, run, wait_for
 from .site import Site, SiteOptions
 
 DEFAULT_RUN_DIR = Path("/run/headgate-lab")
+BOX_OPTIONS = ("workers", "idle", "preset", "hugepages")  # of `up`, by their names in BoxOptions
+NO_ANSWER = "the dataplane does not answer: tools/lab status says what runs, tools/lab logs box-a why"
 EPILOG = """\
 hosts: client, box-a, web1, web2, web3, net (the two bridges and the router)
 services: 192.0.2.100 and [2001:db8:1::100] full_nat, .101 nat, .102 dsr, .103 tunnel IPIP, .104 tunnel GUE, .105 and .106
@@ -25,21 +30,39 @@ What to type next:
   tools/lab demo                                          what it can show you
   tools/lab exec client curl -s http://192.0.2.100/       one request (any host, any command; `bash` for a shell)
   tools/lab exec box-a headgate show services             the console of the box
+  tools/lab stop web2; tools/lab start web2               end a web server as a crash would; start it
   tools/lab status                                        what runs, and where its logs are
   tools/lab down                                          remove all of it
 """
 
 
 def main() -> int:
+    try:
+        try:
+            return command()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head`: nobody reads on, and the interpreter must not try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def command() -> int:
     arguments = parser().parse_args()
     try:
         return arguments.run(arguments) or 0
+    except BrokenPipeError:
+        raise
     except Refused as refusal:
         print(f"tools/lab: {refusal}", file=sys.stderr)
     except (CommandFailed, TimeoutError) as failure:
         print(f"tools/lab: {failure}", file=sys.stderr)
     except KeyboardInterrupt:
         print("tools/lab: interrupted", file=sys.stderr)
+    except Exception as error:
+        if not is_rpc_error(error):
+            raise
+        print(f"tools/lab: {NO_ANSWER}", file=sys.stderr)
     return 1
 
 
@@ -49,12 +72,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
     up_command = commands.add_parser("up", help="install what is missing, build, start everything, show traffic")
-    up_command.add_argument("--workers", type=int, default=1, help="workers of the dataplane (default 1)")
-    up_command.add_argument("--queues", type=int, default=1, help="queues of each port, 1 or 2 (default 1)")
-    up_command.add_argument("--idle", choices=("adaptive", "poll"), default="adaptive", help="what idle workers do")
-    up_command.add_argument("--preset", default="release", help="CMake preset to build and run (default release)")
+    up_command.add_argument("--workers", type=int, help="workers of the dataplane (default 1)")
+    up_command.add_argument("--idle", choices=("adaptive", "poll"), help="what idle workers do (default adaptive)")
+    up_command.add_argument("--preset", help="CMake preset to build and run (default release)")
     up_command.add_argument("--no-build", action="store_true", help="run what is built already")
-    up_command.add_argument("--hugepages", action="store_true", help="use 2 MB pages (reserved here, given back by down)")
+    up_command.add_argument("--hugepages", action="store_true", default=None, help="use 2 MB pages (reserved here, given back by down)")
     up_command.set_defaults(run=up)
 
     commands.add_parser("down", help="remove everything the lab made, also after a crash").set_defaults(run=down)
@@ -74,6 +96,11 @@ def parser() -> argparse.ArgumentParser:
     logs_command.add_argument("--lines", type=int, default=20, help="of each log (default 20)")
     logs_command.set_defaults(run=logs)
 
+    for name, action, what in (("start", start_server, "start a web server's nginx"), ("stop", stop_server, "end it as a crash would")):
+        server_command = commands.add_parser(name, help=what)
+        server_command.add_argument("host", help=", ".join(at.WEB_SERVERS))
+        server_command.set_defaults(run=action)
+
     commands.add_parser("reload", help="have the box read its configuration file again").set_defaults(run=reload)
     return top
 
@@ -89,17 +116,21 @@ def existing_site() -> Site:
 
 
 def up(arguments: argparse.Namespace) -> int:
-    options = SiteOptions(box=BoxOptions(workers=arguments.workers, queues=arguments.queues, idle=arguments.idle,
-                                         preset=arguments.preset, hugepages=arguments.hugepages))
+    asked = {name: value for name in BOX_OPTIONS if (value := getattr(arguments, name)) is not None}
+    if not 1 <= asked.get("workers", 1) <= WORKERS_MAX:
+        raise Refused(f"--workers {asked['workers']}: a dataplane has 1 to {WORKERS_MAX} workers")
+    options = SiteOptions(box=BoxOptions(**asked))
     site = Site(options)
     site.check()
     with site.exclusive():
-        if is_whole(SiteOptions.load(DEFAULT_RUN_DIR)):
+        existing = SiteOptions.load(DEFAULT_RUN_DIR)
+        if existing is not None and is_whole(existing):
+            refuse_other_options(existing.box, asked)
             print("The lab is up already (tools/lab down removes it).")
-            site = existing_site()
+            site = Site(existing)
         else:
             if not arguments.no_build:
-                build(arguments.preset)
+                build(options.box.preset)
             site.box.check_binaries()
             site.down()  # what a crash or an interrupted `up` left
             make(site)
@@ -108,10 +139,14 @@ def up(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def is_whole(options: SiteOptions | None) -> bool:
-    """True when a lab exists and its box runs."""
-    if options is None:
-        return False
+def refuse_other_options(box: BoxOptions, asked: dict[str, Any]) -> None:
+    other = [f"--{name} is {getattr(box, name)}, not {value}" for name, value in asked.items() if getattr(box, name) != value]
+    if other:
+        raise Refused(f"the lab is up with other options ({'; '.join(other)}): tools/lab down first")
+
+
+def is_whole(options: SiteOptions) -> bool:
+    """True when everything that a lab started still runs."""
     site = Site(options)
     return all(site.processes.pid(host, name) for host, name in site.processes.names()) and site.box.daemon_pid(DAEMONS[0]) is not None
 
@@ -161,7 +196,6 @@ def down(arguments: argparse.Namespace) -> int:
     with site.exclusive(wait=10):
         existed = site.exists() or site.run_dir.exists()
         site.down()
-    site.run_dir.with_suffix(".lock").unlink(missing_ok=True)
     print("The lab is down." if existed else "There was no lab.")
     return 0
 
@@ -171,16 +205,18 @@ def down(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     site = existing_site()
-    dead = [f"{host}.{name}" for host, name in site.processes.names() if site.processes.pid(host, name) is None]
-    count = len(site.processes.names())
-    print(f"run directory  {site.run_dir}\nnamespaces     {' '.join(site.network.recorded())}")
-    print(f"processes      {count - len(dead)} of {count} run" + (f"; dead: {', '.join(dead)}" if dead else ""))
+    wanted = sorted({*site.processes.names(), *((name, "nginx") for name in site.web_servers)})
+    dead = [f"{host}.{name}" for host, name in wanted if site.processes.pid(host, name) is None]
+    print(f"run directory  {site.run_dir}\nlogs           {site.processes.logs} (tools/lab logs [HOST])\n"
+          f"namespaces     {' '.join(site.network.recorded())}")
+    print(f"processes      {len(wanted) - len(dead)} of {len(wanted)} run" + (f"; dead: {', '.join(dead)}" if dead else ""))
     for name in DAEMONS:
-        print(f"{name:22} {site.box.daemon_pid(name) or 'does not run'}")
-    try:
-        running = site.box.running()
-    except Exception as error:  # gRPC has its own family of exceptions
-        print(f"dataplane API  no answer: {str(error).splitlines()[0]}")
+        pid = site.box.daemon_pid(name)
+        dead += [] if pid else [name]
+        print(f"{name:22} {pid or 'does not run'}")
+    running = site.box.running_or_none()
+    if running is None:
+        print("dataplane API  no answer")
         return 1
     print(f"configuration  {site.box.config_file}\ngeneration     {running.generation} on {running.workers} worker(s)")
     for port in site.box.api.call("Stats").port:
@@ -217,17 +253,57 @@ def logs(arguments: argparse.Namespace) -> int:
 
 def reload(arguments: argparse.Namespace) -> int:
     box = existing_site().box
-    before, old_log = box.running().generation, box.log_tail(100_000)
-    after = box.reload(timeout=2)
-    print(f"generation {after} runs" + ("" if after > before else ", as before: the file says the same, or has errors"))
-    errors = [line for line in box.log_tail(100_000).removeprefix(old_log).splitlines() if "error: " in line]
-    print("".join(f"  {line}\n" for line in errors), end="")
-    return 1 if errors else 0
+    before = box.running()
+    judgement = box.judge_config()
+    print("".join(f"{line}\n" for line in judgement.said), end="")
+    if judgement.digest is None:
+        raise Refused(f"the file has errors; generation {before.generation} goes on as before")
+    if before.digest.startswith(judgement.digest):
+        print(f"The file says what runs already: generation {before.generation} goes on.")
+        return 0
+    box.signal("headgate-controlplane", signal.SIGHUP)
+    wanted = lambda: (running := box.running_or_none()) and running.digest.startswith(judgement.digest) and running
+    try:
+        print(f"Generation {wait_for(wanted, 'the new configuration to run').generation} runs.")
+    except TimeoutError as late:
+        raise TimeoutError(f"{late}\nThe last lines of the box's log:\n{box.log_tail()}") from None
+    return 0
+
+
+def web_server(arguments: argparse.Namespace) -> tuple[Site, str]:
+    site = existing_site()
+    host = arguments.host.removeprefix("hg-")
+    if host not in site.web_servers:
+        raise Refused(f"{arguments.host} is no web server; there are: {', '.join(site.web_servers)}")
+    return site, host
+
+
+def start_server(arguments: argparse.Namespace) -> int:
+    site, host = web_server(arguments)
+    if site.processes.pid(host, "nginx") is not None:
+        raise Refused(f"nginx on {host} runs already")
+    site.servers.start_nginx(host)
+    site.servers.wait_listening(host, ":80 ")
+    print(f"nginx on {host} runs; the box takes it back after two good probes.")
+    return 0
+
+
+def stop_server(arguments: argparse.Namespace) -> int:
+    site, host = web_server(arguments)
+    if site.processes.pid(host, "nginx") is None:
+        raise Refused(f"nginx on {host} does not run")
+    site.processes.stop(host, "nginx", signal.SIGKILL)
+    print(f"nginx on {host} is dead; the box takes it out after three failed probes. tools/lab start {host} starts it again.")
+    return 0
 
 
 def demo(arguments: argparse.Namespace) -> int:
     from . import demos
-    return demos.run_demo(existing_site(), arguments.name)
+    if arguments.name is None:
+        demos.list_demos()
+    else:
+        demos.run_demo(existing_site(), arguments.name)
+    return 0
 
 
 if __name__ == "__main__":

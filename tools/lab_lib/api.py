@@ -49,6 +49,11 @@ class DataplaneApi:
         self.channel.close()
 
 
+def is_rpc_error(error: Exception) -> bool:
+    grpc = sys.modules.get("grpc")  # not there before tools/setup has run, and then there is no such error
+    return grpc is not None and isinstance(error, grpc.RpcError)
+
+
 def load_messages(work_dir: Path) -> Any:
     work_dir.mkdir(parents=True, exist_ok=True)
     name = PROTO.removesuffix(".proto").replace("/", ".") + "_pb2"

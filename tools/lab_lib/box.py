@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -16,18 +17,19 @@ from .shell import REPOSITORY, Refused, run, wait_for
 HOST = "box-a"
 PROBE_INTERFACE = "hgprobe0"
 FILE_HEADER = "# Written by tools/lab. Edit it and say: tools/lab reload\n"
+MEMORY_MB = 1024  # what the dataplane may use: given to it, and reserved when it uses huge pages
+WORKERS_MAX = 16
 DAEMONS = ("headgate-dataplane", "headgate-controlplane")
 
 
 @dataclass(frozen=True)
 class BoxOptions:
     workers: int = 1
-    queues: int = 1
     idle: str = "adaptive"
     port_kind: str = "af_xdp"   # af_xdp: beside the kernel on its interface; af_packet: the dataplane owns the port whole
     preset: str = "release"
     flows: int = 65536
-    memory_mb: int = 0          # 0 = the dataplane's own default
+    memory_mb: int = MEMORY_MB
     hugepages: bool = False
 
     @property
@@ -39,12 +41,17 @@ class BoxOptions:
         arguments = []
         for name in ("front", "servers"):
             exception = f",exception={exception_interface(name)}" if self.owns_ports else ""
-            arguments += ["--port", f"{name}={self.port_kind}:eth-{name},queues={self.queues}{exception}"]
+            arguments += ["--port", f"{name}={self.port_kind}:eth-{name}{exception}"]
         arguments += ["--port", f"probe=tap:{PROBE_INTERFACE}", "--workers", str(self.workers), "--idle", self.idle,
                       "--flows", str(self.flows), "--socket", str(home / "dataplane.sock"), "--state-dir", str(home)]
         arguments += [] if self.hugepages else ["--no-huge"]
-        arguments += ["--memory", str(self.memory_mb)] if self.memory_mb else []
-        return arguments
+        return [*arguments, "--memory", str(self.memory_mb)]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    digest: str | None  # of the snapshot that it would be, shortened; None with errors
+    said: list[str]     # every error and warning, with its place
 
 
 def exception_interface(network: str) -> str:
@@ -71,9 +78,12 @@ class Box:
                               f"(cmake --preset {self.options.preset} && cmake --build --preset {self.options.preset})")
 
     def write_config(self, config: Config) -> None:
+        self.write_text(FILE_HEADER + config.text())
+
+    def write_text(self, text: str) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         partial = self.config_file.with_suffix(".new")
-        partial.write_text(FILE_HEADER + config.text())
+        partial.write_text(text)
         partial.rename(self.config_file)
 
     def start(self, config: Config) -> None:
@@ -99,6 +109,20 @@ class Box:
         self.processes.stop(HOST, "supervisor")
 
     # -- configuration ---------------------------------------------------------------------------------------------------
+
+    def judge_config(self) -> Judgement:
+        """What the control plane would make of the file as it stands."""
+        done = run(str(self.bin / "headgate-controlplane"), "--config", str(self.config_file), "--state-dir", str(self.home), "--check",
+                   check=False)
+        if done.returncode != 0:
+            return Judgement(None, done.stderr.splitlines())
+        return Judgement(re.search(r"digest (\S+)", done.stdout)[1], [line for line in done.stdout.splitlines() if "warning: " in line])
+
+    def put_back(self, text: str) -> None:
+        """Has the box run this configuration text again."""
+        if self.config_file.read_text() != text:
+            self.write_text(text)
+            self.reload()
 
     def reload(self, config: Config | None = None, timeout: float = 10) -> int:
         """Has the control plane read its file again and returns the generation that then runs: a new one, unless the file says

@@ -24,11 +24,8 @@ def weights(site: Site) -> None:
     """Weights 3:2:1: six, four and two of twelve requests, in smooth order"""
     backends = tuple(dataclasses.replace(backend, weight=weight) for backend, weight in zip(THREE_BACKENDS, (3, 2, 1)))
     site.box.reload(Config().with_pool(backends=backends))
-    try:
-        answers = site.answers(WEB, 12)
-        print(f"{' '.join(answers)}\n{counted(answers)}")
-    finally:
-        site.box.reload(Config())
+    answers = site.answers(WEB, 12)
+    print(f"{' '.join(answers)}\n{counted(answers)}")
 
 
 def modes(site: Site) -> None:
@@ -42,11 +39,14 @@ def modes(site: Site) -> None:
 
 def kill_web(site: Site) -> None:
     """Kill an nginx: it leaves the rotation; start it: it returns"""
-    site.processes.stop("web2", "nginx", signal.SIGKILL)
-    killed = time.monotonic()
-    wait_for(lambda: "none" not in site.answers(WEB, 6), "the health check to notice", 15)
-    print(f"web2 killed; out after {time.monotonic() - killed:.1f} s; then: {counted(site.answers(WEB, 12))}")
-    site.servers.start_nginx("web2")
+    try:
+        site.processes.stop("web2", "nginx", signal.SIGKILL)
+        killed = time.monotonic()
+        wait_for(lambda: "none" not in site.answers(WEB, 6), "the health check to notice", 15)
+        print(f"web2 killed; out after {time.monotonic() - killed:.1f} s; then: {counted(site.answers(WEB, 12))}")
+    finally:
+        if site.processes.pid("web2", "nginx") is None:
+            site.servers.start_nginx("web2")
     wait_for(site.backends_up, "the health check to notice", 15)
     print(f"web2 started again: {counted(site.answers(WEB, 12))}")
 
@@ -102,13 +102,18 @@ DEMOS: dict[str, Callable[[Site], None]] = {
 }
 
 
-def run_demo(site: Site, name: str | None) -> int:
-    if name is None:
-        for key, show in DEMOS.items():
-            print(f"  tools/lab demo {key:18} {show.__doc__}")
-        return 0
+def list_demos() -> None:
+    for key, show in DEMOS.items():
+        print(f"  tools/lab demo {key:18} {show.__doc__}")
+
+
+def run_demo(site: Site, name: str) -> None:
+    """Whatever happens, also Ctrl-C, the operator's own configuration runs afterwards."""
     if name not in DEMOS:
         raise Refused(f"there is no demo {name}; there are: {', '.join(DEMOS)}")
     print(f"{DEMOS[name].__doc__}.")
-    DEMOS[name](site)
-    return 0
+    own = site.box.config_file.read_text()
+    try:
+        DEMOS[name](site)
+    finally:
+        site.box.put_back(own)

@@ -68,9 +68,9 @@ class Network:
             nodad = ["nodad"] if family == 6 else []
             self.ip(host, "addr", "add", f"{text(number, family)}/{at.length(family)}", "dev", interface, *nodad)
 
-    def link(self, host: str, interface: str, peer_host: str, peer: str, queues: int = 1, mtu: int = 1500) -> None:
-        """A veth pair with this many queues at each end: what one end sends on queue i, the other receives on queue i."""
-        count = ["numrxqueues", str(queues), "numtxqueues", str(queues)]
+    def link(self, host: str, interface: str, peer_host: str, peer: str, mtu: int = 1500) -> None:
+        """A veth pair with one queue at each end: DPDK's AF_XDP driver sees no more of them."""
+        count = ["numrxqueues", "1", "numtxqueues", "1"]
         self.ip(host, "link", "add", "name", interface, "mtu", str(mtu), *count, "type", "veth",
                 "peer", "name", peer, "netns", self.namespace(peer_host), "mtu", str(mtu), *count)
         for where, name in ((host, interface), (peer_host, peer)):
@@ -79,8 +79,8 @@ class Network:
                 "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
             self.ip(where, "link", "set", name, "up")
 
-    def plug(self, host: str, interface: str, bridge: str, queues: int = 1) -> None:
+    def plug(self, host: str, interface: str, bridge: str) -> None:
         """Connects `interface` of a host with a bridge."""
         peer = f"{bridge.removeprefix('br-')[:5]}-{host}"
-        self.link(host, interface, "net", peer, queues)
+        self.link(host, interface, "net", peer)
         self.ip("net", "link", "set", peer, "master", bridge)

@@ -67,12 +67,18 @@ class Servers:
         self.network.sysctl(name, **{"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"})
         for family, option in ((4, "-4"), (6, "-6")):
             self.network.ip(name, option, "route", "add", "default", "via", at.servers(at.GATEWAY_NUMBER, family))
-            self.network.ip(name, option, "route", "add", "default", "via", at.servers(at.ROUTER_NUMBER, family),
-                            "table", DIRECT_TABLE)
+            self.route_direct_answers(name, family)
             for number in DIRECT_NUMBERS:
                 address, host_length = at.front(number, family), 32 if family == 4 else 128
                 self.network.ip(name, option, "addr", "add", f"{address}/{host_length}", "dev", "lo")
                 self.network.ip(name, option, "rule", "add", "from", address, "lookup", DIRECT_TABLE)
+
+    def route_direct_answers(self, name: str, family: int) -> None:
+        """Through the router to clients; without it to the box, whose probes are answered from service addresses too. (An IPv6
+        router would send a redirect for each: Linux has no switch for these.)"""
+        direct = ("table", DIRECT_TABLE)
+        self.network.ip(name, f"-{family}", "route", "replace", at.SERVERS[0 if family == 4 else 1], "dev", "eth0", *direct)
+        self.network.ip(name, f"-{family}", "route", "replace", "default", "via", at.servers(at.ROUTER_NUMBER, family), *direct)
 
     # -- programs --------------------------------------------------------------------------------------------------------
 

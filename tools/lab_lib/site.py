@@ -23,7 +23,6 @@ from .servers import Servers
 from .shell import Refused, run, wait_for
 
 HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
-HUGEPAGES_MB = 640  # the dataplane's own default and its pools
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,13 @@ class SiteOptions:
             values = json.loads((run_dir / "site.json").read_text())
         except (OSError, ValueError):
             return None
-        return SiteOptions(**(values | {"run_dir": run_dir, "box": BoxOptions(**values["box"])}))
+        return known(SiteOptions, values | {"run_dir": run_dir, "box": known(BoxOptions, values["box"])})
+
+
+def known(kind: Any, values: dict[str, Any]) -> Any:
+    """An instance of a dataclass from those values that it has fields for: another version may have written more."""
+    names = {entry.name for entry in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in names})
 
 
 class Site:
@@ -131,7 +136,7 @@ class Site:
     def reserve_hugepages(self) -> None:
         """As many 2 MB pages as the dataplane needs, beside those that the machine has; the old number is kept on disk."""
         before = int(HUGEPAGES.read_text())
-        wanted = before + (self.options.box.memory_mb or HUGEPAGES_MB) // 2
+        wanted = before + self.options.box.memory_mb // 2
         (self.run_dir / "hugepages").write_text(f"{before}\n")
         HUGEPAGES.write_text(f"{wanted}\n")
         if int(HUGEPAGES.read_text()) < wanted:
@@ -149,12 +154,15 @@ class Site:
     def exclusive(self, wait: float = 0) -> Iterator[None]:
         """Holds the right to make and remove the site of this name. The file is outside the run directory, which goes."""
         path = self.run_dir.with_suffix(".lock")
-        with open(path, "w") as file:
-            try:
-                wait_for(lambda: try_lock(file), "the lock", timeout=wait, interval=0.2)
-            except TimeoutError:
-                raise Refused(f"another process is at work on the site {self.options.prefix} ({path}): wait for it") from None
+        try:
+            file = wait_for(lambda: try_lock(path), "the lock", timeout=wait, interval=0.05)
+        except TimeoutError:
+            raise Refused(f"another process is at work on the site {self.options.prefix} ({path}): wait for it") from None
+        try:
             yield
+        finally:
+            path.unlink(missing_ok=True)  # before the lock goes: who waits finds that it is not the file any more
+            file.close()
 
     # -- the network -----------------------------------------------------------------------------------------------------
 
@@ -169,7 +177,7 @@ class Site:
         net.plug("client", "eth0", "br-front")
         net.address("client", "eth0", "front", at.CLIENT_NUMBER)
         for interface, bridge, network in (("eth-front", "br-front", "front"), ("eth-servers", "br-servers", "servers")):
-            net.plug(BOX, interface, bridge, self.options.box.queues)
+            net.plug(BOX, interface, bridge)
             if self.options.box.owns_ports:  # the kernel lives on the exception device and must not hear this one
                 net.sysctl(BOX, **{f"net.ipv4.conf.{interface}.arp_ignore": "8", f"net.ipv4.conf.{interface}.rp_filter": "1",
                                    f"net.ipv6.conf.{interface}.disable_ipv6": "1"})
@@ -215,12 +223,17 @@ class Site:
         return self.exec(host, "bash", "-c", script, timeout=count * 5 + 10).stdout.split()
 
 
-def try_lock(file: TextIO) -> bool:
+def try_lock(path: Path) -> TextIO | None:
+    """The file, locked; None while another has it, also when that one has just removed it."""
+    file = open(path, "w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    file.close()
+    return None
 
 
 def check_machine() -> None:

@@ -10,12 +10,12 @@ from .parts import SWAP_TESTS, Outcome, ctest_part, fuzz_part, rules_part, syste
 
 EPILOG = """\
 tiers:
-  --quick   unit and packet tests (preset dev) and the repository rules; under 3 minutes once packages are there
+  --quick   unit tests (preset dev) and the repository rules; under 3 minutes once packages are there
   (none)    also sanitizers, threads, fuzzing 10 s each, system tests in namespaces; under 25 minutes on 2 cores
   --full    also what the default tier samples: every download, all of clang-tidy, every test under each sanitizer, longer fuzzing
 The last line is `N passed, N failed`; the exit code is 0 when nothing failed.
 """
-UNIT = {"unit", "packet"}
+UNIT = {"unit"}
 UNDER_ASAN = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 UNDER_TSAN = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
 
