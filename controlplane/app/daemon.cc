@@ -132,6 +132,7 @@ void Daemon::watch_confirmation() {
 Daemon::Trial Daemon::trial(std::uint64_t revision) const {
   if (revision == refused_revision_) return {Trial::State::refused, refusal_};
   const bool current = configuration_.revision().number == revision;
+  if (current && !connected_) return {Trial::State::away, {}};
   return {settled_ || !current ? Trial::State::runs : Trial::State::waiting, {}};
 }
 

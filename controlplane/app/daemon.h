@@ -42,7 +42,7 @@ class Daemon {
   config::Result<void> confirm(const std::string& user);
   // What became of a revision: on its way, run by the workers, or refused and why.
   struct Trial {
-    enum class State { waiting, runs, refused } state = State::waiting;
+    enum class State { waiting, runs, refused, away } state = State::waiting;  // away: there is no dataplane to ask
     std::vector<config::Diagnostic> errors{};
   };
   Trial trial(std::uint64_t revision) const;

@@ -1,4 +1,5 @@
-// A configuration being edited: the schema the server runs, the text that ran when editing began, and what became of it.
+// A configuration being edited: the schema the server runs, the text that ran when editing began, and what became of
+// it.
 #pragma once
 
 #include <google/protobuf/descriptor.h>

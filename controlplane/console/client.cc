@@ -15,13 +15,19 @@ Client::Client(const Options& options) : options_(options) {
 }
 
 int Client::check(const grpc::Status& status) const {
-  if (status.ok()) return 0;
+  return status.ok() ? 0 : say(explained(status));
+}
+
+std::string Client::explained(const grpc::Status& status) const {
   // gRPC's own words for a socket where nobody listens; the server's are sentences.
   const bool nobody = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-                      (status.error_message().find("connect") != std::string::npos || status.error_message().find("Socket closed") != std::string::npos);
-  if (nobody) return say("the control plane does not answer on " + options_.socket + ": is it running, and are you in the group that may ask it?");
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return say("no answer in time from " + options_.socket);
-  return say(status.error_message());
+                      (status.error_message().find("connect") != std::string::npos ||
+                       status.error_message().find("Socket closed") != std::string::npos);
+  if (nobody)
+    return "the control plane does not answer on " + options_.socket +
+           ": is it running, and are you in the group that may ask it?";
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return "no answer in time from " + options_.socket;
+  return status.error_message();
 }
 
 int Client::say(const std::string& message) {
@@ -34,7 +40,8 @@ config::Result<const Schema*> Client::schema() {
   grpc::ClientContext context;
   soon(context);
   management::v1::Schema reply;
-  if (const grpc::Status status = stub_->GetSchema(&context, {}, &reply); !status.ok()) return config::fail(status.error_message());
+  if (const grpc::Status status = stub_->GetSchema(&context, {}, &reply); !status.ok())
+    return config::fail(explained(status));
   auto loaded = Schema::load(reply.file_descriptor_set(), reply.root());
   if (!loaded) return config::fail(loaded.error().message);
   schema_ = std::move(*loaded);

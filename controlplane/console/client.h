@@ -30,6 +30,7 @@ class Client {
   // 0, or 1 after saying what went wrong.
   int check(const grpc::Status& status) const;
   static int say(const std::string& message);  // on standard error; 1
+  std::string explained(const grpc::Status& status) const;
   int stats(pb::StatsReply& reply);
   static void soon(grpc::ClientContext& context, int seconds = 5);
 

@@ -34,9 +34,11 @@ std::string written_name(const std::string& name) {
 }  // namespace
 
 std::string describe(const mg::Revision& revision) {
-  std::string text = "revision " + std::to_string(revision.number()) + ", " + local_time(revision.time_s()) + ", " + revision.user();
+  std::string text =
+      "revision " + std::to_string(revision.number()) + ", " + local_time(revision.time_s()) + ", " + revision.user();
   if (!revision.comment().empty()) text += ": " + revision.comment();
-  if (revision.rolls_back_in_s() != 0) text += " (goes back in " + duration(revision.rolls_back_in_s() * std::uint64_t{1000}) + " unless confirmed)";
+  if (revision.rolls_back_in_s() != 0)
+    text += " (goes back in " + duration(revision.rolls_back_in_s() * std::uint64_t{1000}) + " unless confirmed)";
   return text;
 }
 
@@ -46,12 +48,13 @@ int show_system(Client& client) {
   mg::SystemReply reply;
   if (const int code = client.check(client.stub().System(&context, {}, &reply))) return code;
   if (client.json()) return print_json(reply);
-  std::printf("version        %s\nuptime         %s\nconfiguration  %s\ndataplane      %s\nbackends       %u, %u down\n",
-              reply.version().c_str(), duration(reply.uptime_s() * 1000).c_str(), describe(reply.revision()).c_str(),
-              !reply.dataplane_connected() ? "DOES NOT ANSWER"
-              : reply.in_sync()            ? "runs this configuration"
-                                           : "does not run this configuration yet",
-              reply.backends(), reply.backends_down());
+  std::printf(
+      "version        %s\nuptime         %s\nconfiguration  %s\ndataplane      %s\nbackends       %u, %u down\n",
+      reply.version().c_str(), duration(reply.uptime_s() * 1000).c_str(), describe(reply.revision()).c_str(),
+      !reply.dataplane_connected() ? "DOES NOT ANSWER"
+      : reply.in_sync()            ? "runs this configuration"
+                                   : "does not run this configuration yet",
+      reply.backends(), reply.backends_down());
   if (reply.problem_size() == 0) {
     std::printf("problems       none\n");
   } else {
@@ -68,14 +71,19 @@ int show_backends(Client& client) {
   if (client.json()) return print_json(reply);
   Table table({"BACKEND", "POOL", "ADDRESS", "STATE", ">SINCE", ">WEIGHT", ">PROBE", "WHY"});
   for (const auto& backend : reply.backend()) {
-    const std::string state = backend.admin() == "disabled" ? "disabled" : !backend.up() ? "DOWN" : backend.admin() == "drain" ? "drain" : "up";
-    const std::string probe = !backend.probed()               ? "none"
-                              : backend.last_probe_s() == 0   ? "not yet"
-                              : backend.last_success()        ? std::to_string(backend.latency_us()) + "us"
-                                                              : "failed";
+    const std::string state = backend.admin() == "disabled" ? "disabled"
+                              : !backend.up()               ? "DOWN"
+                              : backend.admin() == "drain"  ? "drain"
+                                                            : "up";
+    const std::string probe = !backend.probed()             ? "none"
+                              : backend.last_probe_s() == 0 ? "not yet"
+                              : backend.last_success()      ? std::to_string(backend.latency_us()) + "us"
+                                                            : "failed";
     std::string why = backend.cause();
-    if (!backend.last_success() && !backend.last_error().empty() && why.find(backend.last_error()) == std::string::npos) why = backend.last_error();
-    table.row({backend.name(), backend.pool(), backend.address(), state, ago(backend.since_s()), std::to_string(backend.weight()), probe, why});
+    if (!backend.last_success() && !backend.last_error().empty() && why.find(backend.last_error()) == std::string::npos)
+      why = backend.last_error();
+    table.row({backend.name(), backend.pool(), backend.address(), state, ago(backend.since_s()),
+               std::to_string(backend.weight()), probe, why});
   }
   print(table);
   return 0;
@@ -90,7 +98,9 @@ int show_commits(Client& client) {
   Table table({">REVISION", "TIME", "USER", "COMMENT"});
   for (const auto& revision : reply.revision()) {
     std::string comment = revision.comment();
-    if (revision.rolls_back_in_s() != 0) comment = "NOT CONFIRMED, goes back in " + duration(revision.rolls_back_in_s() * std::uint64_t{1000}) + "; " + comment;
+    if (revision.rolls_back_in_s() != 0)
+      comment =
+          "NOT CONFIRMED, goes back in " + duration(revision.rolls_back_in_s() * std::uint64_t{1000}) + "; " + comment;
     table.row({std::to_string(revision.number()), local_time(revision.time_s()), revision.user(), comment});
   }
   print(table);
@@ -110,7 +120,8 @@ int show_configuration(Client& client, std::uint64_t revision, bool as_set_comma
   const auto message = (*schema)->parse(reply.text());
   if (!message) return client.say(message.error().message);
   // Secrets are for files and commits, not for screens.
-  const std::string text = as_set_commands ? config::set_commands(**message) : config::print(**message, config::Secrets::redacted);
+  const std::string text =
+      as_set_commands ? config::set_commands(**message) : config::print(**message, config::Secrets::redacted);
   std::fputs(text.c_str(), stdout);
   return 0;
 }
@@ -126,8 +137,8 @@ int show_log(Client& client, unsigned lines, bool follow) {
     if (client.json()) {
       print_json(event);
     } else {
-      std::printf("%s.%03lld %-9s %s\n", local_time(event.time_ms() / 1000).c_str(), static_cast<long long>(event.time_ms() % 1000),
-                  event.kind().c_str(), event.text().c_str());
+      std::printf("%s.%03lld %-9s %s\n", local_time(event.time_ms() / 1000).c_str(),
+                  static_cast<long long>(event.time_ms() % 1000), event.kind().c_str(), event.text().c_str());
     }
     std::fflush(stdout);
   }

@@ -251,7 +251,6 @@ Commands::Commands() {
     request.set_snap_length(snap);
     return capture(client, request, file);
   };
-
 }
 
 // "TEXT:{tcp,udp,icmp}": the words that an option takes.
@@ -323,9 +322,9 @@ Choices operational_choices(Client& client, const Words& words) {
       if (option->get_expected_min() > 0) wants = option;
       continue;
     }
-    CLI::App* next = at->get_subcommand_no_throw(word);
-    if (next != nullptr) {
-      at = next;
+    const auto named = at->get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
+    if (!named.empty()) {
+      at = named.front();
     } else {
       ++positionals;
     }
@@ -351,7 +350,8 @@ Choices operational_choices(Client& client, const Words& words) {
     if (option->get_positional() || option->get_name() == "--help") continue;
     if (at == &commands.app) continue;
     const std::string name = "--" + option->get_lnames().front();
-    if (std::find(words.begin(), words.end(), name) == words.end()) out.next.push_back({name, option->get_description()});
+    if (std::find(words.begin(), words.end(), name) == words.end())
+      out.next.push_back({name, option->get_description()});
   }
   out.end = commands.actions.contains(at) && !missing;
   return out;

@@ -1,5 +1,5 @@
-// Operational commands: looking at a running box and acting on it. The grammar is a CLI11 App, built anew for every command;
-// help and completion are read from it.
+// Operational commands: looking at a running box and acting on it. The grammar is a CLI11 App, built anew for every
+// command; help and completion are read from it.
 #pragma once
 
 #include "controlplane/console/client.h"
