@@ -13,8 +13,8 @@ namespace headgate::config {
 
 std::string print(const google::protobuf::Message& config, Secrets secrets = Secrets::shown);
 
-// The same for a message of any schema, with the places its parser recorded. Returns the places of comments that are not
-// kept.
+// The same for a message of any schema, with the places its parser recorded. Returns the places of comments that are
+// not kept.
 std::vector<Location> attach_comments(google::protobuf::Message& root, const Node::Tree& tree, const std::string& text);
 
 // `#` lines directly above an entry become its `comment`. Comments elsewhere are not kept: a warning names their line.
