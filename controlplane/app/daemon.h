@@ -1,19 +1,22 @@
-// The control plane put together: file -> configuration -> snapshot -> dataplane, and verdicts of health back into it.
+// The control plane put together: configuration -> snapshot -> dataplane, and verdicts of health back into it.
 //
-// Order of a start: load the file; wait for the dataplane and take over the verdicts it runs with; then compile, push
-// what differs, and only then probe along the path. Nothing is probed through a dataplane that does not run our
-// snapshot.
+// Order of a start: the newest good revision; wait for the dataplane and take over the verdicts it runs with; then
+// compile, push what differs, and only then probe along the path. Nothing is probed through a dataplane that does not
+// run our snapshot.
 //
-// A configuration is on trial until the dataplane runs it. When it is refused, the last one that ran stays in force,
-// with health: it goes on being compiled and pushed until the file is read again or another dataplane appears.
+// A revision is on trial until the dataplane runs it. When it is refused, the one before comes back as a new revision,
+// and health checks go on with it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "controlplane/api/management.pb.h"
+#include "controlplane/app/configuration.h"
+#include "controlplane/app/events.h"
 #include "controlplane/compile/compile.h"
-#include "controlplane/config/validate.h"
 #include "controlplane/health/checker.h"
 #include "controlplane/push/pusher.h"
 
@@ -25,36 +28,63 @@ struct Options {
   std::string state_dir = "/var/lib/headgate";
 };
 
-// Thread: that of the io_context.
+// Thread: that of the io_context, except events().
 class Daemon {
  public:
   Daemon(asio::io_context& io, Options options);
 
-  // The first load; after an error there is nothing to run.
+  // After an error there is nothing to run.
   config::Result<void> start();
-  // Loads the file again. After an error everything goes on as before, and the log says why.
+  // Commits the file. After an error everything goes on as before, and the log says why.
   void reload();
 
+  Verdict commit(const Proposal& proposal);
+  config::Result<void> confirm(const std::string& user);
+  // What became of a revision: on its way, run by the workers, or refused and why.
+  struct Trial {
+    enum class State { waiting, runs, refused, away } state = State::waiting;  // away: there is no dataplane to ask
+    std::vector<config::Diagnostic> errors{};
+  };
+  Trial trial(std::uint64_t revision) const;
+
+  // The backend's full name ("pool/backend"), or why there is none. Survives restarts.
+  config::Result<std::string> set_backend(const std::string& pool, const std::string& backend,
+                                          management::v1::SetBackendRequest::State state);
+
+  void describe(management::v1::SystemReply& reply) const;
+  void describe(management::v1::BackendsReply& reply) const;
+
   health::HealthView health() const { return checker_.view(); }
+  Configuration& configuration() { return configuration_; }
+  Events& events() { return events_; }
 
  private:
-  config::Result<void> load();
-  void load_accepted();
+  using AdminState = management::v1::SetBackendRequest::State;
+  void adopt();
+  void watch_confirmation();
   void on_connected(const health::HealthView& running);
   void on_in_sync();
   void on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply);
-  const config::v1::Config& in_force() const { return refused_ ? *accepted_ : newest_.config; }
+  dataplane::v1::Snapshot compiled() const;
   void probe();
   void push();
+  void load_admin();
+  config::Result<void> save_admin() const;
 
   Options options_;
-  compile::IdTable ids_;
-  config::Document newest_;                     // the file, as last read without errors
-  std::optional<config::v1::Config> accepted_;  // the last that a dataplane ran; on disk too, for a restart of ours
-  bool refused_ = false;                        // the dataplane did not take newest_. Then there is an accepted_
-  bool settled_ = false;                        // what is in force runs, and its targets are probed
-  bool met_dataplane_ = false;                  // before that the verdicts to start from are unknown
-  health::HealthView known_;                    // those verdicts, until the first configuration is settled
+  config::KernelDisk disk_;
+  Configuration configuration_;
+  Events events_;
+  std::map<std::uint32_t, AdminState> admin_;  // by backend id; enabled ones are not in it
+  bool settled_ = false;                       // what is in force runs, and its targets are probed
+  bool connected_ = false;
+  bool held_ = false;                   // refused, and there is nothing to step back to
+  bool met_dataplane_ = false;          // before that the verdicts to start from are unknown
+  std::uint64_t refused_revision_ = 0;  // the last that was refused, and why
+  std::vector<config::Diagnostic> refusal_;
+  health::HealthView known_;  // those verdicts, until the first configuration is settled
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  asio::steady_timer confirmation_;
   health::Checker checker_;
   push::Pusher pusher_;
 };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "controlplane/app/daemon.h"
+#include "controlplane/app/management.h"
 
 namespace {
 
@@ -27,7 +28,7 @@ void listen_for_signals(asio::io_context& io, asio::signal_set& signals, headgat
   });
 }
 
-int run(const headgate::app::Options& options) {
+int run(const headgate::app::Options& options, headgate::app::Management::Options management) {
   std::error_code error;
   std::filesystem::create_directories(options.state_dir, error);
   if (error) {
@@ -39,6 +40,12 @@ int run(const headgate::app::Options& options) {
   headgate::app::Daemon daemon(io, options);
   if (const auto started = daemon.start(); !started) {
     spdlog::error("{}; not started", started.error().message);
+    return 1;
+  }
+  management.dataplane = options.dataplane;
+  auto api = headgate::app::Management::start(io, daemon, management);
+  if (!api) {
+    spdlog::error("{}; not started", api.error().message);
     return 1;
   }
   listen_for_signals(io, signals, daemon);
@@ -71,7 +78,13 @@ int main(int argc, char** argv) {
       ->required();
   cli.add_option("--dataplane", options.dataplane, "socket of the dataplane: a path or unix:PATH")
       ->capture_default_str();
-  cli.add_option("--state-dir", options.state_dir, "where ids are kept")->capture_default_str();
+  cli.add_option("--state-dir", options.state_dir, "where ids and the history of commits are kept")
+      ->capture_default_str();
+  headgate::app::Management::Options management;
+  cli.add_option("--management", management.socket, "Unix socket of the management API")->capture_default_str();
+  cli.add_option("--admin-group", management.groups.admin, "its members may do everything")->capture_default_str();
+  cli.add_option("--operator-group", management.groups.operators, "its members may look, capture and drain")
+      ->capture_default_str();
   cli.add_flag("--check", only_check, "judge the configuration, say what would be done, and leave; 1 with errors");
   try {
     cli.parse(argc, argv);
@@ -82,5 +95,5 @@ int main(int argc, char** argv) {
   if (only_check) return check(options);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("controlplane"));
   spdlog::set_pattern("[%Y-%m-%d %H:%M:%S.%e] %l: %v");
-  return run(options);
+  return run(options, management);
 }

@@ -10,19 +10,42 @@ namespace headgate::console {
 Client::Client(const Options& options) : options_(options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(256 << 20);
-  stub_ = pb::Dataplane::NewStub(
+  stub_ = management::v1::Management::NewStub(
       grpc::CreateCustomChannel("unix:" + options.socket, grpc::InsecureChannelCredentials(), arguments));
 }
 
 int Client::check(const grpc::Status& status) const {
-  if (status.ok()) return 0;
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-      status.error_message().find("worker") == std::string::npos) {
-    std::fprintf(stderr, "headgate: the dataplane does not answer on %s: is it running?\n", options_.socket.c_str());
-  } else {
-    std::fprintf(stderr, "headgate: %s\n", status.error_message().c_str());
-  }
+  return status.ok() ? 0 : say(explained(status));
+}
+
+std::string Client::explained(const grpc::Status& status) const {
+  // gRPC's own words for a socket where nobody listens; the server's are sentences.
+  const bool nobody = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+                      (status.error_message().find("connect") != std::string::npos ||
+                       status.error_message().find("Socket closed") != std::string::npos);
+  if (nobody)
+    return "the control plane does not answer on " + options_.socket +
+           ": is it running, and are you in the group that may ask it?";
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return "no answer in time from " + options_.socket;
+  return status.error_message();
+}
+
+int Client::say(const std::string& message) {
+  std::fprintf(stderr, "headgate: %s\n", message.c_str());
   return 1;
+}
+
+config::Result<const Schema*> Client::schema() {
+  if (schema_) return schema_.get();
+  grpc::ClientContext context;
+  soon(context);
+  management::v1::Schema reply;
+  if (const grpc::Status status = stub_->GetSchema(&context, {}, &reply); !status.ok())
+    return config::fail(explained(status));
+  auto loaded = Schema::load(reply.file_descriptor_set(), reply.root());
+  if (!loaded) return config::fail(loaded.error().message);
+  schema_ = std::move(*loaded);
+  return schema_.get();
 }
 
 void Client::soon(grpc::ClientContext& context, int seconds) {

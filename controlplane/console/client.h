@@ -1,4 +1,4 @@
-// The connection of one command to the dataplane, and what all commands do with answers.
+// The connection to the management API, and what all commands do with answers.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -6,31 +6,38 @@
 #include <memory>
 #include <string>
 
-#include "dataplane/api/dataplane.grpc.pb.h"
+#include "controlplane/api/management.grpc.pb.h"
+#include "controlplane/console/candidate.h"
 
 namespace headgate::console {
 
 namespace pb = dataplane::v1;
 
 struct Options {
-  std::string socket = "/run/headgate/dataplane.sock";
+  std::string socket = "/run/headgate/management.sock";
   bool json = false;
 };
 
 class Client {
  public:
   explicit Client(const Options& options);
-  pb::Dataplane::Stub& stub() { return *stub_; }
+  management::v1::Management::Stub& stub() { return *stub_; }
   bool json() const { return options_.json; }
+  void set_json(bool json) { options_.json = json; }
+  // Of the configuration, as the server runs it; asked for once.
+  config::Result<const Schema*> schema();
 
   // 0, or 1 after saying what went wrong.
   int check(const grpc::Status& status) const;
+  static int say(const std::string& message);  // on standard error; 1
+  std::string explained(const grpc::Status& status) const;
   int stats(pb::StatsReply& reply);
   static void soon(grpc::ClientContext& context, int seconds = 5);
 
  private:
-  const Options options_;
-  std::unique_ptr<pb::Dataplane::Stub> stub_;
+  Options options_;
+  std::unique_ptr<management::v1::Management::Stub> stub_;
+  std::unique_ptr<Schema> schema_;
 };
 
 int print_json(const google::protobuf::Message& message);

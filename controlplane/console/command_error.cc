@@ -7,8 +7,11 @@ namespace headgate::console {
 namespace {
 
 std::string names_of(const std::vector<const CLI::App*>& commands) {
+  std::vector<std::string> words;
+  for (const CLI::App* command : commands) words.push_back(command->get_name());
+  std::sort(words.begin(), words.end());
   std::string names;
-  for (const CLI::App* command : commands) names += (names.empty() ? "" : ", ") + command->get_name();
+  for (const std::string& word : words) names += (names.empty() ? "" : ", ") + word;
   return names;
 }
 

@@ -106,11 +106,11 @@ std::string error_of(const std::string& line) {
 }
 
 TEST(CommandError, NamesTheWordAndWhatThereIs) {
-  EXPECT_EQ(error_of(""), "say what to do, headgate and one of: show, explain");
-  EXPECT_EQ(error_of("bogus"), "there is no 'headgate bogus'; there are: show, explain");
+  EXPECT_EQ(error_of(""), "say what to do, headgate and one of: explain, show");
+  EXPECT_EQ(error_of("bogus"), "there is no 'headgate bogus'; there are: explain, show");
   EXPECT_EQ(error_of("--bogus"), "there is no option --bogus; see headgate --help");
-  EXPECT_EQ(error_of("show"), "say what to show, headgate show and one of: flows, drops");
-  EXPECT_EQ(error_of("show bogus"), "there is no 'headgate show bogus'; there are: flows, drops");
+  EXPECT_EQ(error_of("show"), "say what to show, headgate show and one of: drops, flows");
+  EXPECT_EQ(error_of("show bogus"), "there is no 'headgate show bogus'; there are: drops, flows");
   EXPECT_EQ(error_of("show flows --bogus 3"), "there is no option --bogus; see headgate show flows --help");
   EXPECT_EQ(error_of("show drops more"),
             "headgate show drops takes no further word 'more'; see headgate show drops --help");

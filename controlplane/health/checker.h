@@ -10,16 +10,18 @@ namespace headgate::health {
 // Thread: that of the io_context.
 class Checker {
  public:
-  Checker(asio::io_context& io, std::uint64_t seed, std::function<void()> on_change);
+  Checker(asio::io_context& io, std::uint64_t seed, Scheduler::OnChange on_change);
 
   void set_targets(const std::vector<Target>& targets, const HealthView& known);
   void pause_path(bool paused);
   HealthView view() const { return scheduler_.view(); }
+  std::map<std::uint32_t, Detail> details() const { return scheduler_.details(); }
+  // Unix time, in seconds, of a moment of Detail; 0 for Time::min().
+  static std::int64_t unix_s(Time moment);
 
  private:
   void run();  // starts what is due and arms the timer for the next
 
-  std::function<void()> on_change_;
   TcpProber prober_;
   Scheduler scheduler_;
   asio::steady_timer timer_;

@@ -85,6 +85,10 @@ void Scheduler::completed(std::uint64_t probe, const Outcome& outcome, Time now)
   State& state = states_.at(backend_id);
   state.probe = 0;
   schedule(state, std::max(now, state.started + state.target.interval));
+  state.detail.last = now;
+  state.detail.last_result = outcome.result;
+  state.detail.last_error = outcome.cause;
+  if (outcome.result == Result::success) state.detail.latency = now - state.started;
   if (outcome.result == Result::unknown) {
     report_unknown(state.target, outcome.cause, now);
     return;
@@ -92,10 +96,10 @@ void Scheduler::completed(std::uint64_t probe, const Outcome& outcome, Time now)
   const bool success = outcome.result == Result::success;
   if (!state.verdict.observe(success, state.target.rise, state.target.fall)) return;
   const std::string count = std::to_string(success ? state.target.rise : state.target.fall);
-  on_change_(
-      {backend_id, success,
-       state.target.name + (success ? " up: " + count + " of " + count + " probes succeeded"
-                                    : " down: " + count + " of " + count + " probes failed, last: " + outcome.cause)});
+  state.detail.changed = now;
+  state.detail.cause = success ? count + " of " + count + " probes succeeded"
+                               : count + " of " + count + " probes failed, last: " + outcome.cause;
+  on_change_({backend_id, success, state.target.name + (success ? " up: " : " down: ") + state.detail.cause});
 }
 
 void Scheduler::report_unknown(const Target& target, const std::string& cause, Time now) {
@@ -115,6 +119,18 @@ HealthView Scheduler::view() const {
   HealthView view;
   for (const auto& [id, state] : states_) view[id] = state.verdict.up();
   return view;
+}
+
+std::map<std::uint32_t, Detail> Scheduler::details() const {
+  std::map<std::uint32_t, Detail> all;
+  for (const auto& [id, state] : states_) {
+    Detail detail = state.detail;
+    detail.name = state.target.name;
+    detail.up = state.verdict.up();
+    detail.via_path = state.target.via_path;
+    all.emplace(id, std::move(detail));
+  }
+  return all;
 }
 
 }  // namespace headgate::health

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -40,6 +41,19 @@ class Prober {
   virtual void start(std::uint64_t probe, const Target& target) = 0;
 };
 
+// What is known of a target, for people.
+struct Detail {
+  std::string name;
+  bool up = true;
+  bool via_path = true;
+  Time changed = Time::min();  // of the verdict; Time::min(): never
+  std::string cause;           // of that change
+  Time last = Time::min();     // probe; Time::min(): none yet
+  Result last_result = Result::unknown;
+  std::string last_error;  // of the last probe, unless a success
+  Time latency{};          // of the last success
+};
+
 struct Change {
   std::uint32_t backend_id = 0;
   bool up = false;
@@ -64,6 +78,7 @@ class Scheduler {
 
   Time next_deadline() const;  // kNever when nothing can start before a probe completes
   HealthView view() const;
+  std::map<std::uint32_t, Detail> details() const;  // by backend id
 
  private:
   struct State {
@@ -72,6 +87,7 @@ class Scheduler {
     Time due{};
     Time started{};
     std::uint64_t probe = 0;  // under way; 0 = none
+    Detail detail{};          // up, name and via_path are filled in by details()
   };
   bool active(const State& state) const { return !(path_paused_ && state.target.via_path); }
   void schedule(State& state, Time due);

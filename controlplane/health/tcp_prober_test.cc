@@ -92,7 +92,7 @@ TEST(Checker, FollowsARealServerDownAndUp) {
   auto acceptor = std::make_unique<tcp::acceptor>(io, tcp::endpoint(kLoopback, 0));
   const tcp::endpoint endpoint = acceptor->local_endpoint();
   int changes = 0;
-  Checker checker(io, 1, [&] {
+  Checker checker(io, 1, [&](const Change&) {
     ++changes;
     io.stop();
   });

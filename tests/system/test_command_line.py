@@ -12,7 +12,7 @@ WRONG = [
     ("headgate-supervisor", ["--bogus"], "there is no option --bogus"),
     ("headgate-supervisor", ["--config"], "--config needs a value"),
     ("headgate-supervisor", [], "--config FILE is missing"),
-    ("headgate", ["show", "bogus"], "there is no 'headgate show bogus'; there are: backends, drops"),
+    ("headgate", ["show", "bogus"], "there is no 'headgate show bogus'; there are: backends, commits"),
     ("headgate", ["show", "drops", "--bogus"], "there is no option --bogus"),
     ("headgate", ["explain", "tcp", "192.0.2.10", "192.0.2.100:80"], "tcp needs two ports and '192.0.2.10' has none"),
     ("headgate", ["explain", "tcp", "192.0.2.10:1", "192.0.2.100:99999"], "'192.0.2.100:99999' is no ADDRESS:PORT"),

@@ -233,7 +233,7 @@ def execute(arguments: argparse.Namespace) -> int:
     command = arguments.command or ["bash"]
     environment = os.environ | {"PATH": f"{site.box.bin}:{os.environ.get('PATH', '')}"}
     if host == "box-a" and command[0] == "headgate":  # the lab's socket is not at the appliance's place
-        command = ["headgate", "--dataplane", str(site.box.socket), *command[1:]]
+        command = ["headgate", "--management", str(site.box.management), *command[1:]]
     os.execvpe("ip", ["ip", "netns", "exec", site.network.namespace(host), *command], environment)
 
 

@@ -66,6 +66,7 @@ class Box:
         self.home = run_dir / HOST
         self.config_file = self.home / "headgate.txtpb"
         self.socket = self.home / "dataplane.sock"
+        self.management = self.home / "management.sock"
         self.bin = REPOSITORY / "build" / options.preset / "bin"
         self._api: DataplaneApi | None = None
 
@@ -97,7 +98,7 @@ class Box:
     def supervisor_config(self) -> str:
         dataplane = [str(self.bin / "headgate-dataplane"), *self.options.dataplane_arguments(self.home)]
         controlplane = [str(self.bin / "headgate-controlplane"), "--config", str(self.config_file), "--dataplane",
-                        str(self.socket), "--state-dir", str(self.home)]
+                        str(self.socket), "--state-dir", str(self.home), "--management", str(self.management)]
         sections = [f"[{name}]\ncommand = {' '.join(command)}\n"
                     for name, command in (("dataplane", dataplane), ("controlplane", controlplane))]
         return "\n".join(sections)
@@ -182,7 +183,7 @@ class Box:
 
     def cli(self, *arguments: str, check: bool = True, timeout: float = 30) -> subprocess.CompletedProcess[str]:
         """The console, as an operator on the box types it."""
-        return run("ip", "netns", "exec", self.network.namespace(HOST), str(self.bin / "headgate"), "--dataplane", str(self.socket),
+        return run("ip", "netns", "exec", self.network.namespace(HOST), str(self.bin / "headgate"), "--management", str(self.management),
                    *arguments, check=check, timeout=timeout)
 
     def log_tail(self, lines: int = 20) -> str:

@@ -1,0 +1,220 @@
+#include "controlplane/app/configuration.h"
+
+#include <spdlog/spdlog.h>
+
+#include <ctime>
+#include <set>
+
+#include "controlplane/compile/compile.h"
+#include "controlplane/config/durable_file.h"
+#include "controlplane/config/effects.h"
+#include "controlplane/config/print.h"
+
+namespace headgate::app {
+namespace {
+
+std::string ids_path(const std::string& state_dir) {
+  return state_dir + "/ids.txtpb";
+}
+
+config::Document load(const std::string& file, const std::string& text) {
+  config::Document document = config::load_text(file, text);
+  config::attach_comments(document, text);
+  return document;
+}
+
+void log_diagnostics(const std::vector<config::Diagnostic>& diagnostics) {
+  for (const config::Diagnostic& diagnostic : diagnostics) {
+    const bool error = diagnostic.severity == config::Severity::error;
+    spdlog::log(error ? spdlog::level::err : spdlog::level::warn, "config: {}", diagnostic.to_string());
+  }
+}
+
+}  // namespace
+
+Now machine_now() {
+  Now now;
+  timespec since_boot{};
+  ::clock_gettime(CLOCK_BOOTTIME, &since_boot);
+  now.unix_s =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  now.boottime_s = static_cast<std::uint64_t>(since_boot.tv_sec);
+  now.boot = config::read_file("/proc/sys/kernel/random/boot_id").value_or("unknown");
+  while (!now.boot.empty() && now.boot.back() == '\n') now.boot.pop_back();
+  return now;
+}
+
+Configuration::Configuration(config::Disk& disk, std::string state_dir)
+    : disk_(disk), state_dir_(std::move(state_dir)), history_(disk, state_dir_ + "/history") {}
+
+config::Result<void> Configuration::start(const std::string& file, const Now& now) {
+  auto ids = compile::load_ids(ids_path(state_dir_));
+  if (!ids) return config::fail(ids.error().message);
+  ids_ = std::move(*ids);
+  if (auto opened = history_.open(); !opened) return opened;
+  for (const std::string& problem : history_.problems()) spdlog::error("config: {}", problem);
+  for (const config::Revision& revision : history_.list()) {
+    const auto text = history_.text(revision.number);
+    if (!text) {
+      spdlog::error("config: {}", text.error().message);
+      continue;
+    }
+    config::Document document = load("revision " + std::to_string(revision.number), *text);
+    if (!document.ok()) {
+      log_diagnostics(document.diagnostics);
+      spdlog::error("config: revision {} does not fit this version; passed over", revision.number);
+      continue;
+    }
+    if (auto adopted = adopt(std::move(document)); !adopted) {
+      spdlog::error("config: revision {}: {}; passed over", revision.number, adopted.error().message);
+      continue;
+    }
+    spdlog::info("config: revision {} of {}: {} services, {} pools", revision.number,
+                 revision.user.empty() ? "unknown" : revision.user, config().service_size(), config().pool_size());
+    // What is in force is the latest revision, always: one that was passed over is put aside by a return to this one.
+    if (revision.number != history_.latest()->number) {
+      if (auto returned = return_to(revision.number, "the later ones are damaged or do not fit", now); !returned)
+        return returned;
+    }
+    tick(now);
+    return {};
+  }
+  const auto text = config::read_file(file);
+  if (!text) return config::fail(text.error().message);
+  const Verdict first =
+      commit({.text = *text, .file = file, .base = std::nullopt, .user = "system", .comment = "from " + file}, now);
+  log_diagnostics(first.diagnostics);
+  if (first.kind == Verdict::Kind::invalid) return config::fail(file + " has errors");
+  if (first.kind == Verdict::Kind::not_written) return config::fail(first.cause);
+  return {};
+}
+
+// Takes the document into force once its ids are on disk.
+config::Result<void> Configuration::adopt(config::Document document) {
+  compile::IdTable ids = ids_;
+  const bool grown = compile::assign_ids(document.config, ids);
+  if (const std::string problem = compile::probe_prefix_problem(document.config, ids); !problem.empty())
+    return config::fail(problem);
+  if (grown) {
+    // On disk first: an id that was used and forgotten would be given to something else after a restart.
+    if (auto saved = compile::save_ids(ids_path(state_dir_), ids); !saved) return saved;
+  }
+  ids_ = std::move(ids);
+  document_ = std::move(document);
+  return {};
+}
+
+Verdict Configuration::check(const Proposal& proposal) const {
+  Verdict verdict;
+  config::Document document = load(proposal.file, proposal.text);
+  verdict.diagnostics = document.diagnostics;
+  if (!document.ok()) return verdict;
+  compile::IdTable ids = ids_;
+  compile::assign_ids(document.config, ids);
+  if (const std::string problem = compile::probe_prefix_problem(document.config, ids); !problem.empty()) {
+    verdict.diagnostics.push_back({config::Severity::error, proposal.file, {}, problem});
+    return verdict;
+  }
+  verdict.effects = config::effects(config(), document.config);
+  const bool same = history_.latest() != nullptr && config::print(document.config) == config::print(config());
+  verdict.kind = same ? Verdict::Kind::unchanged : Verdict::Kind::committed;
+  return verdict;
+}
+
+Verdict Configuration::commit(const Proposal& proposal, const Now& now) {
+  if (proposal.base && *proposal.base != (history_.latest() == nullptr ? 0 : revision().number)) {
+    Verdict verdict;
+    verdict.kind = Verdict::Kind::conflict;
+    verdict.difference = difference_since(*proposal.base);
+    return verdict;
+  }
+  Verdict verdict = check(proposal);
+  if (verdict.kind != Verdict::Kind::committed) return verdict;
+  config::Document document = load(proposal.file, proposal.text);
+  const auto not_written = [&verdict](const std::string& cause) {
+    verdict.kind = Verdict::Kind::not_written;
+    verdict.cause = cause;
+    return verdict;
+  };
+  compile::IdTable ids = ids_;
+  if (compile::assign_ids(document.config, ids)) {
+    if (auto saved = compile::save_ids(ids_path(state_dir_), ids); !saved) return not_written(saved.error().message);
+  }
+  auto added = history_.add({.time_s = now.unix_s,
+                             .user = proposal.user,
+                             .comment = proposal.comment,
+                             .confirm_s = history_.standing() == nullptr ? 0 : proposal.confirm_s,
+                             .boot = now.boot,
+                             .boottime_s = now.boottime_s},
+                            config::print(document.config));
+  if (!added) return not_written(added.error().message);
+  ids_ = std::move(ids);
+  document_ = std::move(document);
+  spdlog::info("config: revision {} by {}: {} services, {} pools{}", added->number, proposal.user,
+               config().service_size(), config().pool_size(), added->confirm_s != 0 ? ", to be confirmed" : "");
+  return verdict;
+}
+
+std::string Configuration::difference_since(std::uint64_t number) {
+  const auto text = history_.text(number);
+  if (!text) return {};
+  return config::compare(load("", *text).config, config());
+}
+
+std::optional<std::uint64_t> Configuration::rolls_back_in_s(const Now& now) const {
+  const config::Revision* latest = history_.latest();
+  if (latest == nullptr || latest->stands()) return std::nullopt;
+  const std::uint64_t end = latest->boottime_s + latest->confirm_s;
+  return latest->boot != now.boot || now.boottime_s >= end ? 0 : end - now.boottime_s;
+}
+
+bool Configuration::tick(const Now& now) {
+  const auto left = rolls_back_in_s(now);
+  if (!left || *left != 0 || history_.standing() == nullptr) return false;
+  const std::uint64_t from = revision().number;
+  const std::uint64_t to = history_.standing()->number;
+  if (auto returned = return_to(to, "revision " + std::to_string(from) + " was not confirmed in time", now);
+      !returned) {
+    spdlog::error("config: revision {} was not confirmed in time, and the return to {} failed: {}", from, to,
+                  returned.error().message);
+    return false;
+  }
+  spdlog::warn("config: revision {} was not confirmed in time: back to {}, as revision {}", from, to,
+               revision().number);
+  return true;
+}
+
+bool Configuration::step_back(const std::string& why, const Now& now) {
+  // Returns to returns: none of those texts again, or it would go to and fro.
+  std::set<std::string> tried;
+  std::uint64_t first = revision().number;
+  for (const config::Revision* r = &revision(); r != nullptr; r = history_.find(r->rolled_back_from)) {
+    tried.insert(r->digest);
+    first = r->number;
+  }
+  for (const config::Revision& earlier : history_.list()) {
+    if (earlier.number >= first || tried.contains(earlier.digest)) continue;
+    return return_to(earlier.number, why, now).has_value();
+  }
+  return false;
+}
+
+// A new revision with the text of an old one.
+config::Result<void> Configuration::return_to(std::uint64_t number, const std::string& comment, const Now& now) {
+  const auto text = history_.text(number);
+  if (!text) return config::fail(text.error().message);
+  config::Document document = load("revision " + std::to_string(number), *text);
+  if (!document.ok()) return config::fail("revision " + std::to_string(number) + " does not fit this version");
+  const std::uint64_t from = revision().number;
+  const auto added = history_.add({.time_s = now.unix_s,
+                                   .user = "system",
+                                   .comment = "back to revision " + std::to_string(number) + ": " + comment,
+                                   .boot = now.boot,
+                                   .boottime_s = now.boottime_s,
+                                   .rolled_back_from = from},
+                                  *text);
+  if (!added) return config::fail(added.error().message);
+  return adopt(std::move(document));
+}
+
+}  // namespace headgate::app

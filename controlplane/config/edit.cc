@@ -1,0 +1,328 @@
+#include "controlplane/config/edit.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cstdint>
+#include <limits>
+
+#include "controlplane/api/options.pb.h"
+#include "controlplane/config/address.h"
+
+namespace headgate::config {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::EnumValueDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+const EnumValueDescriptor* enumerator(const FieldDescriptor& field, const std::string& word) {
+  for (int i = 0; i < field.enum_type()->value_count(); ++i) {
+    if (lower(field.enum_type()->value(i)->name()) == lower(word)) return field.enum_type()->value(i);
+  }
+  return nullptr;
+}
+
+std::string listed(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::string fields_of(const Descriptor& type) {
+  std::vector<std::string> names;
+  for (int i = 0; i < type.field_count(); ++i) names.push_back(type.field(i)->name());
+  return listed(names);
+}
+
+bool is_name(const std::string& text) {
+  if (text.empty() || text.size() > 63 || !std::isalnum(static_cast<unsigned char>(text[0]))) return false;
+  return std::all_of(text.begin(), text.end(), [](const char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+  });
+}
+
+template <class Number>
+bool parse_number(const std::string& word, Number& out) {
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), out);
+  return error == std::errc{} && end == word.data() + word.size() && !word.empty();
+}
+
+std::string number_problem(const FieldDescriptor& field, const std::string& word) {
+  const auto& options = field.options();
+  const bool narrow = field.cpp_type() == FieldDescriptor::CPPTYPE_UINT32;
+  const std::uint64_t low = options.GetExtension(v1::range_min);
+  const std::uint64_t high = options.HasExtension(v1::range_max) ? options.GetExtension(v1::range_max)
+                             : narrow                            ? std::numeric_limits<std::uint32_t>::max()
+                                                                 : std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t value = 0;
+  if (parse_number(word, value) && value >= low && value <= high) return {};
+  const std::string unit = options.GetExtension(v1::unit);
+  return field.name() + " is a number from " + std::to_string(low) + " to " + std::to_string(high) +
+         (unit.empty() ? "" : " (" + unit + ")") + ", not " + join({word});
+}
+
+std::string text_problem(const FieldDescriptor& field, const std::string& word) {
+  switch (field.options().GetExtension(v1::format)) {
+    case v1::FORMAT_NAME:
+      if (is_name(word)) return {};
+      return join({word}) +
+             " is no name: use letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63";
+    case v1::FORMAT_ADDRESS:
+      if (parse_address(word)) return {};
+      return join({word}) + " is no IP address: write it like 192.0.2.1 or 2001:db8::1";
+    case v1::FORMAT_PREFIX: {
+      const auto prefix = parse_prefix(word);
+      if (!prefix) return join({word}) + " is no prefix: write it like 192.0.2.0/24 or 2001:db8::/64";
+      if (prefix->network() != *prefix)
+        return join({word}) + " has bits set after its length: write " + prefix->network().to_string();
+      return {};
+    }
+    default:
+      return {};
+  }
+}
+
+// Requires: value_problem() is empty.
+void put(Message& message, const FieldDescriptor& field, const std::string& word) {
+  const auto* r = message.GetReflection();
+  const bool many = field.is_repeated();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_STRING:
+      return many ? r->AddString(&message, &field, word) : r->SetString(&message, &field, word);
+    case FieldDescriptor::CPPTYPE_BOOL: {
+      const bool value = word == "true";
+      return many ? r->AddBool(&message, &field, value) : r->SetBool(&message, &field, value);
+    }
+    case FieldDescriptor::CPPTYPE_ENUM: {
+      const EnumValueDescriptor* value = enumerator(field, word);
+      return many ? r->AddEnum(&message, &field, value) : r->SetEnum(&message, &field, value);
+    }
+    case FieldDescriptor::CPPTYPE_UINT32: {
+      std::uint32_t value = 0;
+      parse_number(word, value);
+      return many ? r->AddUInt32(&message, &field, value) : r->SetUInt32(&message, &field, value);
+    }
+    case FieldDescriptor::CPPTYPE_UINT64: {
+      std::uint64_t value = 0;
+      parse_number(word, value);
+      return many ? r->AddUInt64(&message, &field, value) : r->SetUInt64(&message, &field, value);
+    }
+    default:
+      break;
+  }
+}
+
+Message* entry_of(Message& parent, const FieldDescriptor& list, const std::string& key, bool make) {
+  const auto* r = parent.GetReflection();
+  const int index = index_of(parent, list, key);
+  if (index >= 0) return r->MutableRepeatedMessage(&parent, &list, index);
+  if (!make) return nullptr;
+  const FieldDescriptor* name = key_field(*list.message_type());
+  if (name == nullptr && key != std::to_string(r->FieldSize(parent, &list) + 1)) return nullptr;
+  Message* entry = r->AddMessage(&parent, &list);
+  if (name != nullptr) entry->GetReflection()->SetString(entry, name, key);
+  return entry;
+}
+
+// Follows the words as far as they go. make: entries that are missing are made.
+Result<Place> follow(Message& config, const Words& words, bool make) {
+  Place place;
+  place.message = &config;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const FieldDescriptor* field = place.message->GetDescriptor()->FindFieldByName(words[i]);
+    if (field == nullptr) {
+      const std::string where =
+          i == 0 ? "" : " in " + join(Words(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(i)));
+      return fail("there is no " + join({words[i]}) + where + "; possible are " +
+                  fields_of(*place.message->GetDescriptor()));
+    }
+    place.field = field;
+    place.index = -1;
+    if (field->message_type() == nullptr) {
+      if (i + 2 < words.size()) return fail(join({words[i + 2]}) + " is one word too many after " + field->name());
+      return place;
+    }
+    const auto* r = place.message->GetReflection();
+    if (!field->is_repeated()) {
+      if (!make && !r->HasField(*place.message, field)) return fail(field->name() + " is not set");
+      place.via = field;
+      place.key.clear();
+      place.message = r->MutableMessage(place.message, field);
+      place.field = nullptr;
+      continue;
+    }
+    if (++i == words.size()) return place;  // the whole list
+    if (make) {
+      const FieldDescriptor* key = key_field(*field->message_type());
+      if (const std::string problem = key == nullptr ? "" : value_problem(*key, words[i]); !problem.empty())
+        return fail(problem);
+    }
+    Message* entry = entry_of(*place.message, *field, words[i], make);
+    if (entry == nullptr) {
+      const std::string counted = make ? "; entries of " + field->name() + " are counted from 1, the next is " +
+                                             std::to_string(r->FieldSize(*place.message, field) + 1)
+                                       : "";
+      return fail("there is no " + field->name() + " " + join({words[i]}) + counted);
+    }
+    place.via = field;
+    place.key = words[i];
+    place.message = entry;
+    place.field = nullptr;
+  }
+  return place;
+}
+
+void remove_at(Message& message, const FieldDescriptor& field, int index) {
+  const auto* r = message.GetReflection();
+  for (int i = index; i + 1 < r->FieldSize(message, &field); ++i) r->SwapElements(&message, &field, i, i + 1);
+  r->RemoveLast(&message, &field);
+}
+
+int value_index(const Message& message, const FieldDescriptor& field, const std::string& word) {
+  for (int i = 0; i < message.GetReflection()->FieldSize(message, &field); ++i) {
+    if (value_word(message, field, i) == word) return i;
+  }
+  return -1;
+}
+
+unsigned follow_references(Message& message, const std::string& list, const std::string& from, const std::string& to) {
+  unsigned changed = 0;
+  const auto* r = message.GetReflection();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = message.GetDescriptor()->field(i);
+    const int count = field->is_repeated() ? r->FieldSize(message, field) : r->HasField(message, field);
+    for (int k = 0; k < count; ++k) {
+      if (field->message_type() != nullptr) {
+        Message* below =
+            field->is_repeated() ? r->MutableRepeatedMessage(&message, field, k) : r->MutableMessage(&message, field);
+        changed += follow_references(*below, list, from, to);
+      } else if (field->options().GetExtension(v1::reference) == list &&
+                 value_word(message, *field, field->is_repeated() ? k : -1) == from) {
+        if (field->is_repeated()) {
+          r->SetRepeatedString(&message, field, k, to);
+        } else {
+          r->SetString(&message, field, to);
+        }
+        ++changed;
+      }
+    }
+  }
+  return changed;
+}
+
+}  // namespace
+
+std::string value_problem(const FieldDescriptor& field, const std::string& word) {
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_STRING:
+      return text_problem(field, word);
+    case FieldDescriptor::CPPTYPE_UINT32:
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return number_problem(field, word);
+    case FieldDescriptor::CPPTYPE_BOOL:
+    case FieldDescriptor::CPPTYPE_ENUM: {
+      const auto values = fixed_values(field);
+      if (std::find(values.begin(), values.end(), lower(word)) != values.end()) return {};
+      return field.name() + " is one of " + listed(values) + ", not " + join({word});
+    }
+    default:
+      return field.name() + " has a type that cannot be set here";
+  }
+}
+
+std::vector<std::string> fixed_values(const FieldDescriptor& field) {
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL) return {"true", "false"};
+  std::vector<std::string> values;
+  if (field.enum_type() == nullptr) return values;
+  for (int i = 0; i < field.enum_type()->value_count(); ++i)
+    values.push_back(lower(field.enum_type()->value(i)->name()));
+  return values;
+}
+
+std::vector<std::string> names_in(const Message& config, const std::string& list) {
+  std::vector<std::string> names;
+  const FieldDescriptor* field = config.GetDescriptor()->FindFieldByName(list);
+  if (field == nullptr || !field->is_repeated() || field->message_type() == nullptr) return names;
+  for (int i = 0; i < config.GetReflection()->FieldSize(config, field); ++i) names.push_back(key_of(config, *field, i));
+  return names;
+}
+
+Result<void> set(Message& config, const Words& words) {
+  if (words.empty()) return fail("set what? possible are " + fields_of(*config.GetDescriptor()));
+  // On a copy: half a path must not stay behind when its end is wrong.
+  const std::unique_ptr<Message> changed(config.New());
+  changed->CopyFrom(config);
+  const auto place = follow(*changed, words, true);
+  if (!place) return fail(place.error().message);
+  if (place->field != nullptr) {
+    const FieldDescriptor& field = *place->field;
+    if (field.message_type() != nullptr) return fail("name the " + field.name() + " to set");
+    if (words.back() == field.name() && (words.size() < 2 || words[words.size() - 2] != field.name()))
+      return fail(field.name() + " needs a value: " + field.options().GetExtension(v1::help));
+    const std::string problem = value_problem(field, words.back());
+    if (!problem.empty()) return fail(problem);
+    const std::string word = fixed_values(field).empty() ? words.back() : lower(words.back());
+    if (!field.is_repeated() || value_index(*place->message, field, word) < 0) put(*place->message, field, word);
+  }
+  config.GetReflection()->Swap(&config, changed.get());
+  return {};
+}
+
+Result<void> remove(Message& config, const Words& words) {
+  if (words.empty()) return fail("delete what? name it");
+  const auto place = follow(config, words, false);
+  if (!place) return fail(place.error().message);
+  if (place->field == nullptr) {  // an entry, or a block
+    const auto parent = follow(config, Words(words.begin(), words.end() - (place->key.empty() ? 1 : 2)), false);
+    if (!parent) return fail(parent.error().message);
+    if (place->key.empty()) {
+      parent->message->GetReflection()->ClearField(parent->message, place->via);
+    } else {
+      remove_at(*parent->message, *place->via, index_of(*parent->message, *place->via, place->key));
+    }
+    return {};
+  }
+  const FieldDescriptor& field = *place->field;
+  const auto* r = place->message->GetReflection();
+  const bool value_named = field.message_type() == nullptr && words.back() != field.name();
+  if (!field.is_repeated() ? !r->HasField(*place->message, &field) : r->FieldSize(*place->message, &field) == 0)
+    return fail(field.name() + " is not set");
+  if (!value_named) {
+    r->ClearField(place->message, &field);
+  } else if (!field.is_repeated()) {
+    if (value_word(*place->message, field, -1) != words.back())
+      return fail(field.name() + " is " + value_word(*place->message, field, -1));
+    r->ClearField(place->message, &field);
+  } else {
+    const int index = value_index(*place->message, field, words.back());
+    if (index < 0) return fail("there is no " + field.name() + " " + join({words.back()}));
+    remove_at(*place->message, field, index);
+  }
+  return {};
+}
+
+Result<unsigned> rename(Message& config, const Words& words, const std::string& name) {
+  const auto place = follow(config, words, false);
+  if (!place) return fail(place.error().message);
+  const FieldDescriptor* key =
+      place->field == nullptr && !place->key.empty() ? key_field(*place->message->GetDescriptor()) : nullptr;
+  if (key == nullptr) return fail(join(words) + " has no name to change");
+  if (const std::string problem = value_problem(*key, name); !problem.empty()) return fail(problem);
+  const auto parent = follow(config, Words(words.begin(), words.end() - 2), false);
+  if (!parent) return fail(parent.error().message);
+  if (index_of(*parent->message, *place->via, name) >= 0)
+    return fail("there is a " + place->via->name() + " " + name + " already");
+  place->message->GetReflection()->SetString(place->message, key, name);
+  return words.size() == 2 ? follow_references(config, place->via->name(), place->key, name) : 0u;
+}
+
+}  // namespace headgate::config

@@ -1,0 +1,81 @@
+#include "controlplane/console/candidate.h"
+
+#include <google/protobuf/descriptor.pb.h>
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
+#include "controlplane/config/print.h"
+
+namespace headgate::console {
+namespace {
+
+using google::protobuf::Message;
+
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
+    if (text.empty()) text = std::to_string(line + 1) + ":" + std::to_string(column + 1) + ": " + message;
+  }
+  std::string text;
+};
+
+std::unique_ptr<Message> copy(const Message& message) {
+  std::unique_ptr<Message> other(message.New());
+  other->CopyFrom(message);
+  return other;
+}
+
+}  // namespace
+
+config::Result<std::unique_ptr<Schema>> Schema::load(const std::string& files, const std::string& root) {
+  std::unique_ptr<Schema> schema(new Schema());
+  google::protobuf::FileDescriptorSet set;
+  if (!set.ParseFromString(files)) return config::fail("the server's schema cannot be read");
+  for (const auto& file : set.file()) {
+    if (schema->pool_.BuildFile(file) == nullptr)
+      return config::fail("the server's schema does not build: " + file.name());
+  }
+  const auto* type = schema->pool_.FindMessageTypeByName(root);
+  if (type == nullptr) return config::fail("the server's schema has no " + root);
+  schema->root_ = schema->factory_.GetPrototype(type);
+  return schema;
+}
+
+std::unique_ptr<Message> Schema::empty() const {
+  return std::unique_ptr<Message>(root_->New());
+}
+
+config::Result<std::unique_ptr<Message>> Schema::parse(const std::string& text) const {
+  std::unique_ptr<Message> message = empty();
+  FirstError error;
+  config::Node::Tree tree;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  parser.WriteLocationsTo(&tree);
+  parser.SetRecursionLimit(20);
+  if (!parser.ParseFromString(text, message.get())) return config::fail(error.text);
+  config::attach_comments(*message, tree, text);
+  return message;
+}
+
+Candidate::Candidate(std::unique_ptr<Message> running, std::uint64_t revision)
+    : running_(std::move(running)), message_(copy(*running_)), revision_(revision) {}
+
+bool Candidate::changed() const {
+  return text() != config::print(*running_);
+}
+
+std::string Candidate::compare() const {
+  const std::string lines = config::compare(*running_, *message_);
+  return lines.empty() && changed() ? "the same entries in another order\n" : lines;
+}
+
+std::string Candidate::text() const {
+  return config::print(*message_);
+}
+
+void Candidate::discard() {
+  message_ = copy(*running_);
+}
+
+}  // namespace headgate::console

@@ -1,0 +1,360 @@
+#include "controlplane/console/operational.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "controlplane/console/capture.h"
+#include "controlplane/console/command_error.h"
+#include "controlplane/console/flows.h"
+#include "controlplane/console/manage.h"
+#include "controlplane/console/table.h"
+#include "controlplane/console/views.h"
+
+namespace headgate::console {
+namespace {
+
+int show_neighbors(Client& client) {
+  grpc::ClientContext context;
+  Client::soon(context);
+  pb::NeighborsReply reply;
+  if (const int code = client.check(client.stub().Neighbors(&context, {}, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  Table table({"ADDRESS", "MAC", "INTERFACE", "STATE", ">SINCE"});
+  for (const auto& n : reply.neighbor())
+    table.row({n.address(), n.mac().empty() ? "-" : n.mac(), n.interface(), n.state(), duration(n.age_ms())});
+  print(table);
+  return 0;
+}
+
+int show_running(Client& client) {
+  grpc::ClientContext context;
+  Client::soon(context);
+  pb::RunningReply reply;
+  if (const int code = client.check(client.stub().Running(&context, {}, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  int down = 0;
+  for (const auto& backend : reply.backend()) down += backend.health() == pb::DOWN ? 1 : 0;
+  std::printf(
+      "version     %s\ngeneration  %llu\ndigest      %s\nworkers     %u\npid         %llu\nbackends    %d, %d down\n",
+      reply.version().c_str(), static_cast<unsigned long long>(reply.generation()), reply.digest().c_str(),
+      reply.workers(), static_cast<unsigned long long>(reply.pid()), reply.backend_size(), down);
+  return 0;
+}
+
+int show_stats(Client& client, const View& view) {
+  pb::StatsReply reply;
+  if (const int code = client.stats(reply)) return code;
+  if (client.json()) return print_json(reply);
+  view.first(reply);
+  return 0;
+}
+
+int watch(Client& client, const std::string& what, unsigned interval_s) {
+  grpc::ClientContext context;
+  pb::StatsRequest request;
+  request.set_interval_ms(interval_s * 1000);
+  const auto stream = client.stub().StreamStats(&context, request);
+  pb::StatsReply reply;
+  while (stream->Read(&reply)) {
+    if (client.json()) {
+      print_json(reply);
+    } else {
+      std::fputs("\033[H\033[2J", stdout);
+      stats_views().at(what).first(reply);
+    }
+    std::fflush(stdout);
+  }
+  return client.check(stream->Finish());
+}
+
+// "192.0.2.10:80", "[2001:db8::1]:80", or an address alone (port 0).
+std::optional<std::pair<std::string, std::uint32_t>> parse_endpoint(const std::string& text) {
+  std::string address = text, port;
+  if (text.starts_with('[')) {
+    const std::size_t close = text.find(']');
+    if (close == std::string::npos) return std::nullopt;
+    address = text.substr(1, close - 1);
+    if (close + 1 < text.size()) {
+      if (text[close + 1] != ':') return std::nullopt;
+      port = text.substr(close + 2);
+    }
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    address = text.substr(0, text.find(':'));
+    port = text.substr(text.find(':') + 1);
+  }
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (!port.empty() && (error != std::errc{} || end != port.data() + port.size() || number > 65535))
+    return std::nullopt;
+  return std::pair{address, number};
+}
+
+int explain(Client& client, const pb::ExplainRequest& request) {
+  grpc::ClientContext context;
+  Client::soon(context);
+  pb::ExplainReply reply;
+  if (const int code = client.check(client.stub().Explain(&context, request, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  std::size_t width = 0;
+  for (const auto& step : reply.step()) width = std::max(width, step.stage().size());
+  for (const auto& step : reply.step())
+    std::printf("%-*s  %s\n", static_cast<int>(width), step.stage().c_str(), step.text().c_str());
+  return 0;
+}
+
+// The grammar, and what its options were set to.
+struct Commands {
+  Commands();
+  void add_management(CLI::App* show);
+
+  CLI::App app{"Headgate's console. Without a command: interactive, or commands from standard input.", "headgate"};
+  bool json = false;
+  std::map<CLI::App*, std::function<int(Client&)>> actions;
+  FlowOptions flows;
+  bool all = false;
+  std::string watched = "services";
+  unsigned interval_s = 1;
+  pb::ExplainRequest question;
+  std::string protocol, source, destination, port;
+  std::uint32_t vlan = 0;
+  bool established = false;
+  std::string host, verdict, drop_reason, file;
+  std::uint32_t capture_port = 0, packets = 1000, seconds = 30, snap = 256;
+  std::string config_form;
+  std::uint64_t revision = 0;
+  unsigned lines = 50;
+  bool follow = false;
+  std::string backend, state;
+};
+
+void Commands::add_management(CLI::App* show) {
+  actions[show->add_subcommand("system", "version, state, and what is wrong")] = show_system;
+  actions[show->add_subcommand("backends", "backends: state, since when and why, last probe")] = show_backends;
+  actions[show->add_subcommand("commits", "the history of the configuration")] = show_commits;
+  CLI::App* config = show->add_subcommand("configuration", "the running configuration");
+  config->add_option("form", config_form, "set: as set commands")->check(CLI::IsMember({"set"}));
+  config->add_option("--revision", revision, "an earlier one");
+  actions[config] = [this](Client& client) { return show_configuration(client, revision, config_form == "set"); };
+  CLI::App* log = show->add_subcommand("log", "what happened: health, commits, logins, operations");
+  log->add_option("--lines", lines)->check(CLI::Range(1, 10'000))->capture_default_str();
+  log->add_flag("--follow", follow, "and what happens from now on");
+  actions[log] = [this](Client& client) { return show_log(client, lines, follow); };
+  CLI::App* set = app.add_subcommand("backend", "drain, disable or enable a backend; survives restarts");
+  set->add_option("name", backend, "NAME, or POOL/NAME")->required();
+  set->add_option("state", state, "drain: no new flows; disable: as if down; enable: as configured")
+      ->required()
+      ->check(CLI::IsMember({"drain", "disable", "enable"}));
+  actions[set] = [this](Client& client) { return set_backend(client, backend, state); };
+  actions[app.add_subcommand("confirm", "let the last commit stand")] = confirm;
+}
+
+Commands::Commands() {
+  app.add_flag("--json", json, "machine-readable output");
+  app.require_subcommand(1);
+  app.fallthrough();
+  const auto flow_options = [this](CLI::App* command) {
+    command->add_option("--client", flows.client, "address or prefix");
+    command->add_option("--client-port", flows.client_port)->check(CLI::Range(1, 65535));
+    command->add_option("--protocol", flows.protocol)->check(CLI::IsMember({"tcp", "udp"}));
+    command->add_option("--service", flows.service, "NAME, of both families; or NAME/v4, NAME/v6");
+    command->add_option("--backend", flows.backend, "NAME, in every pool; or POOL/NAME");
+  };
+
+  CLI::App* show = app.add_subcommand("show", "what runs and how it does")->require_subcommand(1);
+  show->fallthrough();
+  for (const auto& [name, view] : stats_views()) {
+    actions[show->add_subcommand(name, view.second)] = [&view](Client& client) { return show_stats(client, view); };
+  }
+  add_management(show);
+  CLI::App* flows_command = show->add_subcommand("flows", "flows, by filter");
+  flow_options(flows_command);
+  flows_command->add_option("--limit", flows.limit)->check(CLI::Range(1, 10'000))->capture_default_str();
+  actions[flows_command] = [this](Client& client) { return show_flows(client, flows); };
+  actions[show->add_subcommand("neighbors", "next hops: hardware addresses and states")] = show_neighbors;
+  actions[show->add_subcommand("running", "version, generation, workers")] = show_running;
+
+  CLI::App* clear = app.add_subcommand("clear", "end things")->require_subcommand(1);
+  clear->fallthrough();
+  CLI::App* clear_command = clear->add_subcommand("flows", "end flows by filter; TCP peers get a RST");
+  flow_options(clear_command);
+  clear_command->add_flag("--all", all, "without any filter: every flow");
+  actions[clear_command] = [this](Client& client) {
+    if (!all && flows.client.empty() && flows.client_port == 0 && flows.protocol.empty() && flows.service.empty() &&
+        flows.backend.empty()) {
+      std::fprintf(stderr, "headgate: no filter given; add one, or --all to end every flow\n");
+      return 1;
+    }
+    return clear_flows(client, flows);
+  };
+
+  CLI::App* watch_command = app.add_subcommand("watch", "a show view, again and again");
+  std::vector<std::string> names;
+  for (const auto& [name, view] : stats_views()) names.push_back(name);
+  watch_command->add_option("view", watched)->check(CLI::IsMember(names))->capture_default_str();
+  watch_command->add_option("--interval", interval_s, "seconds")->check(CLI::Range(1, 60))->capture_default_str();
+  actions[watch_command] = [this](Client& client) { return watch(client, watched, interval_s); };
+
+  CLI::App* explain_command = app.add_subcommand("explain", "what would happen to a packet, and why");
+  explain_command->add_option("protocol", protocol)->required()->check(CLI::IsMember({"tcp", "udp", "icmp"}));
+  explain_command->add_option("source", source, "ADDRESS:PORT, [ADDRESS]:PORT; icmp: ADDRESS")->required();
+  explain_command->add_option("destination", destination, "likewise")->required();
+  explain_command->add_option("--port", port, "arrival port; default: where the route back to the source leads");
+  explain_command->add_option("--vlan", vlan)->check(CLI::Range(0, 4094));
+  explain_command->add_flag("--established", established, "a TCP segment with ACK instead of a SYN");
+  actions[explain_command] = [this](Client& client) {
+    question.set_protocol(protocol);
+    const auto from = parse_endpoint(source), to = parse_endpoint(destination);
+    if (!from || !to) {
+      std::fprintf(stderr, "headgate: '%s' is no ADDRESS:PORT\n", (from ? destination : source).c_str());
+      return 1;
+    }
+    if (protocol != "icmp" && (from->second == 0 || to->second == 0)) {
+      const std::string& text = from->second == 0 ? source : destination;
+      std::fprintf(stderr, "headgate: %s needs two ports and '%s' has none: write it like %s\n", protocol.c_str(),
+                   text.c_str(),
+                   from->first.find(':') == std::string::npos ? "192.0.2.10:40000" : "[2001:db8::1]:40000");
+      return 1;
+    }
+    question.set_source(from->first);
+    question.set_source_port(from->second);
+    question.set_destination(to->first);
+    question.set_destination_port(to->second);
+    question.set_port(port);
+    question.set_vlan(vlan);
+    question.set_established(established);
+    return explain(client, question);
+  };
+
+  CLI::App* capture_command = app.add_subcommand("capture", "packets as they arrive, with what became of them");
+  capture_command->add_option("--host", host, "address or prefix, either end");
+  capture_command->add_option("--port", capture_port, "either end")->check(CLI::Range(1, 65535));
+  capture_command->add_option("--verdict", verdict,
+                              "forwarded, answered, consumed, exception, handed_over, held, dropped");
+  capture_command->add_option("--drop-reason", drop_reason, "a reason of show drops");
+  capture_command->add_option("--count", packets)->check(CLI::Range(1, 100'000))->capture_default_str();
+  capture_command->add_option("--seconds", seconds)->check(CLI::Range(1, 600))->capture_default_str();
+  capture_command->add_option("--snap-length", snap)->check(CLI::Range(64, 2048))->capture_default_str();
+  capture_command->add_option("-w,--write", file, "pcap file; without it a line per packet");
+  actions[capture_command] = [this](Client& client) {
+    pb::CaptureRequest request;
+    request.set_host(host);
+    request.set_port(capture_port);
+    request.set_verdict(verdict);
+    request.set_drop_reason(drop_reason);
+    request.set_packets_max(packets);
+    request.set_seconds_max(seconds);
+    request.set_snap_length(snap);
+    return capture(client, request, file);
+  };
+}
+
+// "TEXT:{tcp,udp,icmp}": the words that an option takes.
+std::vector<std::string> members(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const std::size_t open = type.find('{'), close = type.find('}');
+  std::vector<std::string> words;
+  if (open == std::string::npos || close == std::string::npos) return words;
+  std::string word;
+  for (const char c : type.substr(open + 1, close - open - 1) + ",") {
+    if (c == ',') {
+      words.push_back(word);
+      word.clear();
+    } else if (c != ' ') {
+      word += c;
+    }
+  }
+  return words;
+}
+
+void add_values(Client& client, const CLI::Option& option, std::vector<Choice>& out) {
+  for (const std::string& word : members(option)) out.push_back({word, {}});
+  if (!out.empty()) return;
+  const std::string name = option.get_name(false, true);
+  const bool service = name.find("--service") != std::string::npos;
+  const bool backend = name.find("--backend") != std::string::npos || (name == "name" && option.get_required());
+  if (service || backend) {
+    for (const std::string& known : service ? service_names(client) : backend_names(client)) out.push_back({known, {}});
+  }
+  out.push_back({"<" + (name.starts_with("--") ? name.substr(2) : name) + ">", option.get_description()});
+}
+
+}  // namespace
+
+int operational(Client& client, const Words& words) {
+  Commands commands;
+  std::vector<std::string> reversed(words.rbegin(), words.rend());  // as CLI11 wants them
+  try {
+    commands.app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return commands.app.exit(error);  // --help
+    std::fprintf(stderr, "headgate: %s\n", command_error(commands.app, error).c_str());
+    return 1;
+  }
+  const bool before = client.json();
+  client.set_json(before || commands.json);
+  int code = 1;
+  for (const auto& [command, action] : commands.actions) {
+    if (command->parsed()) code = action(client);
+  }
+  client.set_json(before);
+  return code;
+}
+
+Choices operational_choices(Client& client, const Words& words) {
+  Commands commands;
+  CLI::App* at = &commands.app;
+  std::size_t positionals = 0;
+  const CLI::Option* wants = nullptr;  // an option whose value comes next
+  for (const std::string& word : words) {
+    if (wants != nullptr) {
+      wants = nullptr;
+      continue;
+    }
+    if (word.starts_with('-')) {
+      const CLI::Option* option = at->get_option_no_throw(word);
+      if (option == nullptr) option = commands.app.get_option_no_throw(word);
+      if (option == nullptr) return {};
+      if (option->get_expected_min() > 0) wants = option;
+      continue;
+    }
+    const auto named = at->get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
+    if (!named.empty()) {
+      at = named.front();
+    } else {
+      ++positionals;
+    }
+  }
+  Choices out;
+  if (wants != nullptr) {
+    add_values(client, *wants, out.next);
+    return out;
+  }
+  for (const CLI::App* command : at->get_subcommands([](const CLI::App*) { return true; }))
+    out.next.push_back({command->get_name(), command->get_description()});
+  std::size_t position = 0;
+  bool missing = false;
+  for (const CLI::Option* option : at->get_options()) {
+    if (!option->get_positional()) continue;
+    if (position++ == positionals) {
+      add_values(client, *option, out.next);
+      missing = option->get_required();
+    }
+  }
+  if (positionals > position) return {};
+  for (const CLI::Option* option : at->get_options()) {
+    if (option->get_positional() || option->get_name() == "--help") continue;
+    if (at == &commands.app) continue;
+    const std::string name = "--" + option->get_lnames().front();
+    if (std::find(words.begin(), words.end(), name) == words.end())
+      out.next.push_back({name, option->get_description()});
+  }
+  out.end = commands.actions.contains(at) && !missing;
+  return out;
+}
+
+}  // namespace headgate::console

@@ -1,0 +1,161 @@
+"""The console's configure mode, by an operator who knows nothing but ? and Tab."""
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from typing import Iterator
+
+import pexpect
+import pytest
+from lab_lib.shell import wait_for
+from lab_lib.site import Site
+
+from helpers import WEB, spread
+
+TIMEOUT = 10
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
+
+
+class Console:
+    """A terminal with the console in it."""
+
+    def __init__(self, site: Site) -> None:
+        self.child = pexpect.spawn("ip", ["netns", "exec", site.network.namespace("box-a"), str(site.box.bin / "headgate"),
+                                          "--management", str(site.box.management)],
+                                   encoding="utf-8", timeout=TIMEOUT, dimensions=(200, 120),
+                                   env=os.environ | {"TERM": "xterm", "HOME": str(site.box.home)})
+        self.child.expect(r"> $")
+
+    def type(self, keys: str, until: str) -> str:
+        """Sends keys, waits for what they bring, and returns it as a person would read it."""
+        self.child.send(keys)
+        self.child.expect(until)
+        return ESCAPES.sub("", self.child.before + self.child.after)
+
+    def line(self, text: str, prompt: str = r"[#>] $") -> str:
+        self.child.sendline(text)
+        self.child.expect(re.escape(text[-10:]))
+        self.child.expect(prompt)
+        return ESCAPES.sub("", self.child.before)
+
+    def close(self) -> None:
+        self.child.close(force=True)
+
+
+@pytest.fixture
+def console(site: Site) -> Iterator[Console]:
+    console = Console(site)
+    yield console
+    console.close()
+
+
+def weights(site: Site) -> dict[str, int]:
+    return spread(site.answers(WEB, 12))
+
+
+def test_a_stranger_changes_a_weight_lets_it_roll_back_and_commits_it_again(site: Site, console: Console) -> None:
+    # ? says what there is, Tab types it.
+    assert "change the configuration" in console.type("?", r"exit .*leave")
+    console.type("configu\t", "re ")
+    console.line("", r"# $")
+    said = console.type("set ?", r"unmatched.*\n")
+    assert "backends that serve alike" in said
+    said = console.type("po\t?", r"a new pool")
+    assert "web" in said
+    console.type("web backend web1 we\t", "ight ")
+    said = console.type("?", r"default 1")
+    assert "0 to 1000" in said
+    console.line("5")
+    assert "backend web1 weight 5" in console.line("compare")
+    # Commit with confirm: it runs, and goes back by itself.
+    said = console.line("commit confirm 1 comment \"a try\"", r"(changed|configure)\)# $")
+    assert "committed" in said and "unless confirmed" in said
+    assert weights(site)["web1"] > 6
+    assert "a try" in console.line("run show commits")
+    wait_for(lambda: weights(site) == {"web1": 4, "web2": 4, "web3": 4}, "the old weights again", 75, interval=1)
+    said = console.line("run show commits")
+    assert "was not confirmed in time" in said
+    # The candidate is of before: the commit sees that somebody (the clock) committed meanwhile.
+    console.line("discard")
+    console.line("exit")
+    console.line("configure")
+    console.line("set pool web backend web1 weight 5")
+    assert "committed" in console.line("commit comment \"for good\"")
+    assert weights(site)["web1"] > 6
+    number = re.search(r"(\d+)\s+\S+ \S+\s+system", console.line("run show commits"))
+    assert number
+    console.line(f"rollback {number[1]}")
+    assert "committed" in console.line("commit")
+    assert weights(site) == {"web1": 4, "web2": 4, "web3": 4}
+
+
+def test_errors_name_what_would_be_right(site: Site, console: Console) -> None:
+    console.line("configure")
+    assert "there is no bakend in pool web" in console.line("set pool web bakend web9 port 80")
+    assert "from 0 to 1000" in console.line("set pool web backend web1 weight 1001")
+    console.line("set service web pool nosuch")
+    said = console.line("commit")
+    assert 'there is no pool "nosuch"' in said and "nothing was changed" in said
+    console.line("discard")
+    assert "no changes" in console.line("compare")
+
+
+def test_two_operators_do_not_overwrite_each_other(site: Site, console: Console) -> None:
+    other = Console(site)
+    try:
+        console.line("configure")
+        other.line("configure")
+        console.line("set pool web backend web2 weight 3")
+        other.line("set pool web backend web3 weight 3")
+        assert "committed" in console.line("commit")
+        said = other.line("commit")
+        assert "somebody else committed" in said and "+ pool web backend web2 weight 3" in said
+        console.line("set pool web backend web2 weight 1")
+        assert "committed" in console.line("commit")
+    finally:
+        other.close()
+
+
+def test_a_script_ends_at_the_first_command_that_fails(site: Site) -> None:
+    script = "configure\nset pool web backend web1 weight 9\ncommit\nshow nonsense here\nset pool web backend web1 weight 1\ncommit\n"
+    done = site.exec("box-a", str(site.box.bin / "headgate"), "--management", str(site.box.management), stdin=script, check=False)
+    assert done.returncode == 1
+    assert "line 4 failed" in done.stderr
+    assert "weight 9" in site.box.cli("show", "configuration", "set").stdout
+    script = "configure\nset pool web backend web1 weight 1\ncommit\n"
+    done = site.exec("box-a", str(site.box.bin / "headgate"), "--management", str(site.box.management), stdin=script)
+    assert "committed" in done.stdout
+
+
+def test_a_drained_backend_gets_nothing_new_also_after_a_restart(site: Site) -> None:
+    site.box.cli("backend", "web/web2", "drain")
+    try:
+        wait_for(lambda: weights(site) == {"web1": 6, "web3": 6}, "web2 drained", 5)
+        old = site.box.signal("headgate-controlplane", signal.SIGKILL)
+        site.box.wait_new_pid("headgate-controlplane", old)
+        wait_for(lambda: "runs this configuration" in site.box.cli("show", "system", check=False).stdout, "the control plane", 10)
+        assert weights(site) == {"web1": 6, "web3": 6}
+        assert re.search(r"web2 .*drain", site.box.cli("show", "backends").stdout)
+    finally:
+        site.box.cli("backend", "web/web2", "enable")
+    wait_for(lambda: "web2" in weights(site), "web2 enabled", 5)
+
+
+def test_killing_the_control_plane_during_commits_leaves_a_committed_configuration(site: Site) -> None:
+    """Each commit sets both weights to one value: whatever a kill leaves, they are equal."""
+    command = [str(site.box.bin / "headgate"), "--management", str(site.box.management)]
+    for round_number in range(5):
+        script = "configure\n" + "".join(f"set pool web backend web1 weight {n}\nset pool web backend web2 weight {n}\ncommit\n"
+                                         for n in range(2 + round_number, 22 + round_number))
+        process = site.popen("box-a", "bash", "-c", f"printf '{script}' | {' '.join(command)}")
+        time.sleep(0.05 + 0.08 * round_number)
+        old = site.box.signal("headgate-controlplane", signal.SIGKILL)
+        process.communicate(timeout=30)
+        site.box.wait_new_pid("headgate-controlplane", old)
+        wait_for(lambda: site.box.cli("show", "system", check=False).returncode == 0, "the control plane", 10)
+        text = site.box.cli("show", "configuration", "set").stdout
+        found = re.findall(r"set pool web backend web[12] weight (\d+)", text)
+        assert len(set(found)) <= 1, text
+    site.exec("box-a", *command, stdin="configure\nset pool web backend web1 weight 1\nset pool web backend web2 weight 1\ncommit\n")
