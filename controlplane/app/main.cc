@@ -68,9 +68,7 @@ int refuse(const CLI::App& cli, const CLI::ParseError& error) {
   return 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   CLI::App cli("Headgate's control plane: configuration, health, and the snapshot the dataplane runs.");
   headgate::app::Options options;
   bool only_check = false;
@@ -85,6 +83,8 @@ int main(int argc, char** argv) {
   cli.add_option("--admin-group", management.groups.admin, "its members may do everything")->capture_default_str();
   cli.add_option("--operator-group", management.groups.operators, "its members may look, capture and drain")
       ->capture_default_str();
+  cli.add_option("--metrics", management.metrics,
+                 "ADDRESS:PORT for Prometheus (/metrics, /healthz, /readyz); default: none");
   cli.add_flag("--check", only_check, "judge the configuration, say what would be done, and leave; 1 with errors");
   try {
     cli.parse(argc, argv);
@@ -96,4 +96,15 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("controlplane"));
   spdlog::set_pattern("[%Y-%m-%d %H:%M:%S.%e] %l: %v");
   return run(options, management);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return program(argc, argv);
+  } catch (const std::exception& error) {  // third-party code; our own does not throw
+    std::fprintf(stderr, "headgate-controlplane: %s\n", error.what());
+    return 1;
+  }
 }

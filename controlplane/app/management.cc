@@ -100,6 +100,21 @@ class Management::Service final : public pb::Management::Service {
   }
   void set_door(const Door* door) { door_ = door; }
   void stop() { stopping_ = true; }
+  // For monitoring; any thread. False when the event loop does not answer.
+  bool collect(monitor::Sample& sample) {
+    const Status ran = on_loop([&] {
+      daemon_.describe(sample.system);
+      daemon_.describe(sample.backends);
+      fill(daemon_.configuration().revision(), rolls_back(), sample.system.mutable_revision());
+    });
+    if (!ran.ok()) return false;
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(2));
+    dp::StatsRequest request;
+    dp::StatsReply reply;
+    if (dataplane_->Stats(&context, request, &reply).ok()) sample.stats = std::move(reply);
+    return true;
+  }
 
   Status WhoAmI(ServerContext* context, const pb::Empty*, pb::Identity* reply) override {
     return guarded(context, "WhoAmI", [&](const Caller& who) {
@@ -327,10 +342,15 @@ class Management::Service final : public pb::Management::Service {
       if (!call->abandoned) task();
       call->done.set_value();
     });
-    if (call->done.get_future().wait_for(kLoopWait) == std::future_status::ready) return Status::OK;
+    std::future<void> done = call->done.get_future();
+    const auto end = std::chrono::steady_clock::now() + kLoopWait;
+    while (!stopping_ && std::chrono::steady_clock::now() < end) {  // a loop that has stopped runs nothing any more
+      if (done.wait_for(std::chrono::milliseconds(100)) == std::future_status::ready) return Status::OK;
+    }
     const std::scoped_lock lock(call->mutex);
     call->abandoned = true;
-    return {StatusCode::UNAVAILABLE, "the control plane is too busy to answer; try again"};
+    return {StatusCode::UNAVAILABLE,
+            stopping_ ? "the control plane is stopping" : "the control plane is too busy to answer; try again"};
   }
 
   // The dataplane's word on what was committed, for as long as an operator likes to wait.
@@ -339,7 +359,7 @@ class Management::Service final : public pb::Management::Service {
     const auto end = std::chrono::steady_clock::now() + kTrialWait;
     for (;;) {
       Daemon::Trial trial;
-      const Status ran = on_loop([&] {
+      Status ran = on_loop([&] {
         trial = daemon_.trial(revision);
         if (trial.state == Daemon::Trial::State::refused)
           fill(daemon_.configuration().revision(), rolls_back(), reply.mutable_revision());
@@ -390,6 +410,7 @@ Management::Management() = default;
 
 Management::~Management() {
   if (service_) service_->stop();
+  exporter_.reset();
   if (server_) {
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
@@ -413,6 +434,13 @@ config::Result<std::unique_ptr<Management>> Management::start(asio::io_context& 
   if (!door) return config::fail(door.error().message);
   management->door_ = std::move(*door);
   management->service_->set_door(management->door_.get());
+  if (!options.metrics.empty()) {
+    auto exporter = monitor::Exporter::start(
+        options.metrics,
+        [service = management->service_.get()](monitor::Sample& sample) { return service->collect(sample); });
+    if (!exporter) return config::fail(exporter.error().message);
+    management->exporter_ = std::move(*exporter);
+  }
   return management;
 }
 

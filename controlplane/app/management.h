@@ -12,6 +12,7 @@
 
 #include "controlplane/api/management.grpc.pb.h"
 #include "controlplane/app/door.h"
+#include "controlplane/monitor/exporter.h"
 #include "dataplane/api/dataplane.grpc.pb.h"
 
 namespace headgate::app {
@@ -24,6 +25,7 @@ class Management {
     std::string socket = "/run/headgate/management.sock";
     std::string dataplane;  // gRPC's name of it, for what is passed on
     Groups groups;
+    std::string metrics;  // ADDRESS:PORT of /metrics; empty: none
   };
 
   // Requires: daemon and io outlive this; destroyed on the io_context's thread after it stopped running.
@@ -39,6 +41,7 @@ class Management {
   std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<Door> door_;
+  std::unique_ptr<monitor::Exporter> exporter_;  // asks the service: goes first
 };
 
 // The least role that may call this method of the service; unspecified for a name that is none.

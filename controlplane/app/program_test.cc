@@ -24,14 +24,14 @@ class ProgramTest : public SiteTest {
     arguments.insert(arguments.begin(), {CONTROLPLANE, "--state-dir", dir, "--dataplane", socket, "--management",
                                          dir + "/management.sock"});
     std::vector<char*> words;
+    words.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) words.push_back(argument.data());
     words.push_back(nullptr);
     const std::string out = dir + "/out";
     pid_ = fork();
     if (pid_ != 0) return;
     const int log = open(out.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    dup2(log, STDOUT_FILENO);
-    dup2(log, STDERR_FILENO);
+    if (log < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0) _exit(126);
     execv(words[0], words.data());
     _exit(127);
   }

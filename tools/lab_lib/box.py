@@ -98,7 +98,8 @@ class Box:
     def supervisor_config(self) -> str:
         dataplane = [str(self.bin / "headgate-dataplane"), *self.options.dataplane_arguments(self.home)]
         controlplane = [str(self.bin / "headgate-controlplane"), "--config", str(self.config_file), "--dataplane",
-                        str(self.socket), "--state-dir", str(self.home), "--management", str(self.management)]
+                        str(self.socket), "--state-dir", str(self.home), "--management", str(self.management),
+                        "--metrics", "0.0.0.0:9101"]
         sections = [f"[{name}]\ncommand = {' '.join(command)}\n"
                     for name, command in (("dataplane", dataplane), ("controlplane", controlplane))]
         return "\n".join(sections)

@@ -1,0 +1,199 @@
+#include "controlplane/monitor/metrics.h"
+
+#include <cstdio>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace headgate::monitor {
+namespace {
+
+namespace dp = dataplane::v1;
+
+using Labels = std::vector<std::pair<const char*, std::string>>;
+
+// A label's value: backslash, quote and line end are escaped.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", value);
+  return text;
+}
+
+// Families in the order of their first sample, each with its samples together, as the format demands.
+class Page {
+ public:
+  void gauge(const char* name, const char* help, const Labels& labels, double value) {
+    add("gauge", name, help, labels, number(value));
+  }
+  void counter(const char* name, const char* help, const Labels& labels, std::uint64_t value) {
+    add("counter", name, help, labels, std::to_string(value));
+  }
+  std::string take() const {
+    std::string text;
+    for (const std::string& name : order_) text += families_.at(name);
+    return text;
+  }
+
+ private:
+  void add(const char* type, const std::string& name, const char* help, const Labels& labels,
+           const std::string& value) {
+    std::string& family = families_[name];
+    if (family.empty()) {
+      order_.push_back(name);
+      family = "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
+    }
+    family += name;
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      family += (i == 0 ? "{" : ",") + std::string(labels[i].first) + "=\"" + escaped(labels[i].second) + "\"";
+    family += (labels.empty() ? " " : "} ") + value + "\n";
+  }
+
+  std::vector<std::string> order_;
+  std::map<std::string, std::string> families_;
+};
+
+struct TrafficNames {
+  const char *packets, *bytes, *flows, *started;
+};
+
+void traffic(Page& page, const TrafficNames& names, const Labels& labels, const dp::TrafficCounters& t) {
+  for (const bool in : {true, false}) {
+    Labels with = labels;
+    with.emplace_back("direction", in ? "in" : "out");
+    page.counter(names.packets, "Packets, in: from clients, out: to clients.", with,
+                 in ? t.packets_in() : t.packets_out());
+    page.counter(names.bytes, "Bytes of IP packets, in: from clients, out: to clients.", with,
+                 in ? t.bytes_in() : t.bytes_out());
+  }
+  page.gauge(names.flows, "Flows now.", labels, static_cast<double>(t.flows_now()));
+  page.counter(names.started, "Flows started.", labels, t.flows_total());
+}
+
+void system(Page& page, const Sample& sample) {
+  const auto& s = sample.system;
+  page.gauge("headgate_info", "1, with the version.", {{"version", s.version()}}, 1);
+  page.gauge("headgate_uptime_seconds", "Since the control plane started.", {}, static_cast<double>(s.uptime_s()));
+  page.gauge("headgate_config_revision", "Number of the revision in force.", {},
+             static_cast<double>(s.revision().number()));
+  page.gauge("headgate_config_unconfirmed", "1 while a commit waits for confirmation.", {},
+             s.revision().rolls_back_in_s() != 0);
+  page.gauge("headgate_dataplane_connected", "1 while the dataplane answers.", {}, s.dataplane_connected());
+  page.gauge("headgate_dataplane_in_sync", "1 while the dataplane runs the configuration in force.", {}, s.in_sync());
+  page.gauge("headgate_problems", "What show system calls a problem.", {}, s.problem_size());
+}
+
+void backends(Page& page, const Sample& sample) {
+  for (const auto& b : sample.backends.backend()) {
+    const Labels labels{{"pool", b.pool()}, {"backend", b.name()}};
+    page.gauge("headgate_backend_up", "1 unless its probes fail or it is disabled.", labels, b.up());
+    page.gauge("headgate_backend_draining", "1 while it takes no new flows on purpose.", labels,
+               b.admin() != "enabled");
+    page.gauge("headgate_backend_weight", "Share of new flows, as in force.", labels, b.weight());
+    if (b.probed() && b.last_probe_s() != 0)
+      page.gauge("headgate_backend_probe_latency_seconds", "Of the last probe that succeeded.", labels,
+                 b.latency_us() / 1e6);
+  }
+}
+
+void counts(Page& page, const dp::StatsReply& stats) {
+  page.gauge("headgate_dataplane_generation", "Generation of the snapshot that runs.", {},
+             static_cast<double>(stats.generation()));
+  for (const auto& service : stats.service()) {
+    const Labels labels{{"service", service.name()}};
+    traffic(page,
+            {"headgate_service_packets_total", "headgate_service_bytes_total", "headgate_service_flows",
+             "headgate_service_flows_started_total"},
+            labels, service.traffic());
+    for (const auto& drop : service.drop())
+      page.counter("headgate_service_refused_total", "New flows refused, by reason.",
+                   {{"service", service.name()}, {"reason", drop.reason()}}, drop.packets());
+  }
+  std::map<std::uint32_t, std::string> pools;
+  for (const auto& pool : stats.pool()) {
+    pools[pool.id()] = pool.name();
+    traffic(page,
+            {"headgate_pool_packets_total", "headgate_pool_bytes_total", "headgate_pool_flows",
+             "headgate_pool_flows_started_total"},
+            {{"pool", pool.name()}}, pool.traffic());
+  }
+  for (const auto& backend : stats.backend())
+    traffic(page,
+            {"headgate_backend_packets_total", "headgate_backend_bytes_total", "headgate_backend_flows",
+             "headgate_backend_flows_started_total"},
+            {{"pool", pools[backend.pool_id()]}, {"backend", backend.name()}}, backend.traffic());
+}
+
+void ports(Page& page, const dp::StatsReply& stats) {
+  for (const auto& p : stats.port()) {
+    const Labels labels{{"port", p.name()}};
+    page.gauge("headgate_port_up", "1 while the link is up.", labels, p.link_up());
+    for (const bool in : {true, false}) {
+      const Labels with{{"port", p.name()}, {"direction", in ? "receive" : "transmit"}};
+      page.counter("headgate_port_packets_total", "Frames of the port.", with, in ? p.rx_packets() : p.tx_packets());
+      page.counter("headgate_port_bytes_total", "Bytes of the port.", with, in ? p.rx_bytes() : p.tx_bytes());
+      page.counter("headgate_port_errors_total", "Errors that the driver counted.", with,
+                   in ? p.rx_errors() : p.tx_errors());
+    }
+    page.counter("headgate_port_missed_total", "Frames lost because no buffer or no time was left.", labels,
+                 p.rx_missed() + p.rx_no_buffer());
+  }
+}
+
+void workers(Page& page, const dp::StatsReply& stats) {
+  for (const auto& w : stats.worker()) {
+    const std::string name = std::to_string(w.worker());
+    const Labels labels{{"worker", name}};
+    page.gauge("headgate_worker_busy_ratio", "Share of its time with packets, since the sample before.", labels,
+               w.busy_share());
+    page.counter("headgate_worker_packets_total", "Packets that it decided about.", labels, w.packets());
+    page.gauge("headgate_worker_flows", "Flows in its table.", labels, static_cast<double>(w.flows_now()));
+    page.gauge("headgate_worker_flows_max", "Flows that fit its table.", labels, static_cast<double>(w.flows_max()));
+    page.counter("headgate_worker_flows_shed_total", "Flows that made room for others in a full table.", labels,
+                 w.flows_shed());
+    for (const auto& drop : w.drop()) {
+      const Labels with{{"worker", name}, {"reason", drop.reason()}};
+      page.counter("headgate_dropped_packets_total", "Packets dropped, by reason.", with, drop.packets());
+      page.counter("headgate_answered_packets_total", "Packets answered with RST or an ICMP error instead, by reason.",
+                   with, drop.answered());
+    }
+    for (const auto& handover : w.handover())
+      page.counter("headgate_handed_over_packets_total", "Packets passed to the worker that owns them, by reason.",
+                   {{"worker", name}, {"reason", handover.reason()}}, handover.packets());
+  }
+  for (const auto& gauge : stats.gauge()) {
+    page.gauge("headgate_resource_free", "What is left of something that can run out.", {{"resource", gauge.name()}},
+               static_cast<double>(gauge.free()));
+    if (gauge.size() != 0)
+      page.gauge("headgate_resource_size", "How much of it there is.", {{"resource", gauge.name()}},
+                 static_cast<double>(gauge.size()));
+  }
+}
+
+}  // namespace
+
+std::string render(const Sample& sample) {
+  Page page;
+  system(page, sample);
+  backends(page, sample);
+  if (sample.stats) {
+    counts(page, *sample.stats);
+    ports(page, *sample.stats);
+    workers(page, *sample.stats);
+  }
+  return page.take();
+}
+
+}  // namespace headgate::monitor
