@@ -40,7 +40,7 @@ Address masked(const Address& address, unsigned length) {
 std::optional<Address> parse_address(std::string_view text) {
   if (text.find('%') != std::string_view::npos) return std::nullopt;
   asio::error_code error;
-  const Address address = asio::ip::make_address(text, error);
+  Address address = asio::ip::make_address(text, error);
   if (error || (address.is_v6() && address.to_v6().is_v4_mapped())) return std::nullopt;
   return address;
 }
@@ -83,7 +83,7 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
   unsigned length = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
   if (!address || error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  const Prefix prefix{*address, length};
+  Prefix prefix{*address, length};
   if (length > prefix.bits()) return std::nullopt;
   return prefix;
 }

@@ -65,7 +65,7 @@ std::string number_problem(const FieldDescriptor& field, const std::string& word
                                                                  : std::numeric_limits<std::uint64_t>::max();
   std::uint64_t value = 0;
   if (parse_number(word, value) && value >= low && value <= high) return {};
-  const std::string unit = options.GetExtension(v1::unit);
+  const std::string& unit = options.GetExtension(v1::unit);
   return field.name() + " is a number from " + std::to_string(low) + " to " + std::to_string(high) +
          (unit.empty() ? "" : " (" + unit + ")") + ", not " + join({word});
 }

@@ -128,7 +128,7 @@ std::string wanted(const FieldDescriptor& field, const std::string& written) {
     default:
       break;
   }
-  const std::string unit = options.GetExtension(v1::unit);
+  const std::string& unit = options.GetExtension(v1::unit);
   if (!options.HasExtension(v1::range_max)) return "use a whole number";
   return "use a whole number, " + std::to_string(options.GetExtension(v1::range_min)) + " to " +
          std::to_string(options.GetExtension(v1::range_max)) + (unit.empty() ? "" : " " + unit);

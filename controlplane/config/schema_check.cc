@@ -122,14 +122,14 @@ class SchemaCheck {
     const std::uint64_t low = options.GetExtension(v1::range_min);
     const std::uint64_t high = options.HasExtension(v1::range_max) ? options.GetExtension(v1::range_max) : UINT32_MAX;
     if (value >= low && value <= high) return;
-    const std::string unit = options.GetExtension(v1::unit);
+    const std::string& unit = options.GetExtension(v1::unit);
     report_.error(where, field.name() + " is " + std::to_string(value),
                   "use " + std::to_string(low) + " to " + std::to_string(high) + (unit.empty() ? "" : " " + unit));
   }
 
   void check_text(Location where, const FieldDescriptor& field, const std::string& value) {
     const FieldOptions& options = field.options();
-    const std::string list = options.GetExtension(v1::reference);
+    const std::string& list = options.GetExtension(v1::reference);
     if (!list.empty() && (value.empty() || !names_[list].contains(value))) {
       report_.error(where, "there is no " + list + " " + quoted(value),
                     "name an existing " + list + " or add this one");

@@ -92,7 +92,7 @@ std::string describe_value(const FieldDescriptor& field) {
   std::string text = options.GetExtension(v1::help);
   const auto add = [&text](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
   if (options.HasExtension(v1::range_max)) {
-    const std::string unit = options.GetExtension(v1::unit);
+    const std::string& unit = options.GetExtension(v1::unit);
     add(std::to_string(options.GetExtension(v1::range_min)) + " to " +
         std::to_string(options.GetExtension(v1::range_max)) + (unit.empty() ? "" : " " + unit));
   }

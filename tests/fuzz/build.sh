@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 [[ -n $(ls -A "$corpus" 2>/dev/null) || ${0##*/} == make_corpus ]] || { echo "no kept corpus in $corpus: run tests/fuzz/make_corpus" >&2; exit 2; }
 
 packet_sources=("$root"/dataplane/base/{ip,tuple}.cc
-                "$root"/dataplane/packet/{packet_info,parse,extension_headers,quoted,checksum,mss,build,build_neighbor,build_icmp}.cc)
+                "$root"/dataplane/packet/{packet_info,parse,summary,extension_headers,quoted,checksum,mss,build,build_neighbor,build_icmp}.cc)
 
 # build OUTPUT SOURCE... -- FLAGS...
 build() {

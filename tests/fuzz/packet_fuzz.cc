@@ -11,6 +11,7 @@
 #include "dataplane/packet/checksum.h"
 #include "dataplane/packet/mss.h"
 #include "dataplane/packet/packet_info.h"
+#include "dataplane/packet/summary.h"
 
 namespace {
 
@@ -64,6 +65,24 @@ void check_mss(std::span<const std::uint8_t> frame, const PacketInfo& info) {
   if (!info.fragment) HEADGATE_CHECK(l4_checksum_ok(frame, info) == l4_checksum_ok(changed.span(), info));
 }
 
+// A frame in pieces has the verdict of the whole one. The first piece holds the headers that were parsed.
+void check_chain(std::span<const std::uint8_t> frame, const PacketInfo& info) {
+  const std::size_t first =
+      std::min<std::size_t>(frame.size(), std::max<std::size_t>(info.payload_offset, 1) + frame.back() % 3);
+  const std::size_t second = (frame.size() - first) * (frame.front() % 4) / 4;
+  ChainSum chain(info);
+  for (const auto piece : {frame.first(first), frame.subspan(first, second), frame.subspan(first + second)}) {
+    ExactCopy copy(piece);
+    chain.add(copy.span());
+  }
+  HEADGATE_CHECK(chain.ok() == l4_checksum_ok(frame, info));
+  // Only a part of it: never right by accident of what is missing.
+  ChainSum cut(info);
+  ExactCopy part(frame.first(frame.back() % frame.size()));
+  cut.add(part.span());
+  cut.ok();
+}
+
 // A window of the frame gives the same answer or "truncated".
 void check_window(std::span<const std::uint8_t> frame, ParseError whole_error, const PacketInfo& whole) {
   ExactCopy window(frame.first(frame.empty() ? 0 : frame.back() % frame.size()));
@@ -93,9 +112,11 @@ void check_frame(std::span<const std::uint8_t> frame) {
   const ParseError error = parse(frame, frame.size(), info);
   HEADGATE_CHECK(to_string(error)[0] != 'u');  // every verdict has a name
   check_window(frame, error, info);
+  ExactCopy cut(frame.first(frame.size() / 2));
+  HEADGATE_CHECK(!summary(frame, frame.size()).empty() && !summary(cut.span(), frame.size()).empty());
   if (error != ParseError::none) return;
   check_offsets(info);
-  l4_checksum_ok(frame, info);
+  check_chain(frame, info);
   if (info.icmp_error) check_quoted(frame, info);
   if (!info.is_ip() || info.later_fragment()) return;
   if (info.tuple.protocol == kProtocolTcp) check_mss(frame, info);
