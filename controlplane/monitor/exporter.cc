@@ -42,7 +42,7 @@ int Exporter::port() const {
   return inside_->port;
 }
 
-config::Result<std::unique_ptr<Exporter>> Exporter::start(const std::string& where, Source source) {
+config::Result<std::unique_ptr<Exporter>> Exporter::start(const std::string& where, const Source& source) {
   std::string address;
   int port = 0;
   if (!parse_where(where, address, port)) return config::fail("'" + where + "' is no ADDRESS:PORT for metrics");

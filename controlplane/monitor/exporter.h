@@ -17,7 +17,7 @@ using Source = std::function<bool(Sample&)>;
 class Exporter {
  public:
   // where: "ADDRESS:PORT" or "[ADDRESS]:PORT". Serves until destroyed.
-  static config::Result<std::unique_ptr<Exporter>> start(const std::string& where, Source source);
+  static config::Result<std::unique_ptr<Exporter>> start(const std::string& where, const Source& source);
   ~Exporter();
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;

@@ -7,8 +7,8 @@
 
 namespace headgate::app {
 
-Fleet::Fleet(const FleetOptions& options, std::vector<port::Port*> ports, std::vector<worker::PortFacts> facts,
-             rte_mempool* pool, const worker::Steering& steering)
+Fleet::Fleet(const FleetOptions& options, const std::vector<port::Port*>& ports,
+             const std::vector<worker::PortFacts>& facts, rte_mempool* pool, const worker::Steering& steering)
     : options_(options),
       mailboxes_(options.workers),
       limits_(options.workers, snapshot::kBackendSlots),

@@ -26,7 +26,7 @@ struct FleetOptions {
 class Fleet {
  public:
   // `ports`: all ports of the box by index; `facts` the same for workers. `pool` serves what workers say themselves.
-  Fleet(const FleetOptions& options, std::vector<port::Port*> ports, std::vector<worker::PortFacts> facts,
+  Fleet(const FleetOptions& options, const std::vector<port::Port*>& ports, const std::vector<worker::PortFacts>& facts,
         rte_mempool* pool, const worker::Steering& steering);
   ~Fleet();
 

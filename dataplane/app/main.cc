@@ -269,11 +269,11 @@ int run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options;
-  if (const int code = parse_command_line(argc, argv, options); code >= 0) return code;
-  spdlog::set_default_logger(spdlog::stderr_color_mt("dataplane"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
   try {
+    Options options;
+    if (const int code = parse_command_line(argc, argv, options); code >= 0) return code;
+    spdlog::set_default_logger(spdlog::stderr_color_mt("dataplane"));
+    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
     return run(options);
   } catch (const std::exception& error) {  // third-party code; our own does not throw
     std::fprintf(stderr, "headgate-dataplane: %s\n", error.what());

@@ -7,7 +7,6 @@
 namespace headgate::balance {
 namespace {
 
-using snapshot::Backend;
 using snapshot::kNone;
 using snapshot::Pool;
 using snapshot::Snapshot;

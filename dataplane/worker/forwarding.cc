@@ -317,7 +317,8 @@ Fate Worker::transmit(Packet& p, std::uint16_t port) {
 // Frames that this step can still send, whichever port they leave by.
 unsigned Worker::room_to_send() const {
   std::size_t room = kTxBatch;
-  for (std::uint16_t port = 0; port < config_.ports.size(); ++port) {
+  const auto ports = static_cast<std::uint16_t>(config_.ports.size());
+  for (std::uint16_t port = 0; port < ports; ++port) {
     const bool own_queue = config_.index < config_.ports[port].tx_queues;
     room = std::min(room, own_queue ? tx_->room(port) : shared_.mailboxes.at(config_.index, 0).room());
   }

@@ -73,7 +73,8 @@ std::size_t Runner::receive(std::vector<Frame>& frames) {
 }
 
 void Runner::transmit(TxBatch& tx) {
-  for (std::uint16_t port = 0; port < tx.ports(); ++port) {
+  const auto ports = static_cast<std::uint16_t>(tx.ports());
+  for (std::uint16_t port = 0; port < ports; ++port) {
     std::span<rte_mbuf*> frames = tx.of(port);
     if (frames.empty()) continue;
     // Frames of several segments and the like are made fit for the device; none of ours asks for an offload.

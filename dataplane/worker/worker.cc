@@ -312,9 +312,9 @@ Fate Worker::fragment(Packet& p, bool owner_known) {
   }
   const bool later = p.info.later_fragment();
   // For other than our own addresses nothing is matched: the kernel reassembles its own.
-  if (snapshot_->own_addresses.find(p.info.tuple.dst) == nullptr && p.port != snapshot_->probe_port &&
-      (p.interface = snapshot_->interface_at(p.port, p.info.vlan)) != nullptr && !p.interface->gateway) {
-    return resume(p, Visit{.owner_known = true});
+  if (snapshot_->own_addresses.find(p.info.tuple.dst) == nullptr && p.port != snapshot_->probe_port) {
+    p.interface = snapshot_->interface_at(p.port, p.info.vlan);
+    if (p.interface != nullptr && !p.interface->gateway) return resume(p, Visit{.owner_known = true});
   }
   // IPv6 names fragments by (addresses, id) alone: a later one's protocol may be an extension header's (RFC 8200 4.5).
   const bool v4 = p.info.network == packet::Network::ipv4;
