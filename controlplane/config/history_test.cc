@@ -113,7 +113,8 @@ std::string crash(FragileDisk::Forget forget, unsigned steps, std::uint64_t seed
       if (!history.add({.user = "root"}, text_of(i))) return "add failed";
       reported = i;
     }
-  } catch (FragileDisk::Power) {
+  } catch (const FragileDisk::Power&) {
+    disk.fail_after(UINT_MAX);  // it comes back
   }
   disk.restart(random);
   History history(disk, "/h");

@@ -20,7 +20,6 @@ using testing::kNobody;
 using testing::Member;
 using testing::members;
 using testing::pool_text;
-using ::testing::UnorderedElementsAre;
 using SnapshotPointer = std::shared_ptr<const snapshot::Snapshot>;
 
 // One flow: the id of its backend, 0 for none.

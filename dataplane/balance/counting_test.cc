@@ -136,7 +136,7 @@ TEST(WorkerLoad, SeesItsOwnFlowsAtOnceAndTheOthersWhenGathered) {
   EXPECT_EQ(board.active(slot), 3u);
 }
 
-std::string sticky(std::vector<testing::Member> all, std::string_view persistence = "timeout_s: 60") {
+std::string sticky(const std::vector<testing::Member>& all, std::string_view persistence = "timeout_s: 60") {
   return pool_text("ROUND_ROBIN", all, "persistence { " + std::string(persistence) + " }");
 }
 

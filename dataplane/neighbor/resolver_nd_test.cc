@@ -9,7 +9,6 @@ namespace headgate::neighbor {
 namespace {
 
 using packet::kNaOverride;
-using packet::kNaRouter;
 using packet::kNaSolicited;
 using testing::ElementsAre;
 using testing::IsEmpty;

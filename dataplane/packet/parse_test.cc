@@ -229,7 +229,7 @@ TEST(Parse, ReadsIpv4OptionsAndRefusesSourceRoutes) {
   const PacketInfo info = accepted(testing::tcp_frame({.ip_options = {1, 148, 4, 0, 0, 0}}));
   EXPECT_EQ(info.l4_offset, 42);
   EXPECT_EQ(info.tuple.dst_port, 80);
-  const auto options = [](std::vector<std::uint8_t> bytes) { return testing::udp_frame({.ip_options = bytes}); };
+  const auto options = [](const std::vector<std::uint8_t>& bytes) { return testing::udp_frame({.ip_options = bytes}); };
   expect_verdicts({
       {"nothing after the end is judged", options({0, 131, 3, 4}), ParseError::none},
       {"full of NOP", options(Frame(40, 1)), ParseError::none},

@@ -18,7 +18,6 @@ using packet::testing::Frame;
 using packet::testing::FrameSpec;
 using packet::testing::icmp_error_frame;
 using packet::testing::icmp_frame;
-using packet::testing::ip;
 using packet::testing::ip_frame;
 using packet::testing::tcp_frame;
 using packet::testing::text;

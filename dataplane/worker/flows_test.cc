@@ -22,13 +22,11 @@ using packet::testing::Frame;
 using packet::testing::FrameSpec;
 using packet::testing::ip;
 using packet::testing::tcp_frame;
-using packet::testing::text;
 using packet::testing::udp_frame;
 using sim::Box;
 using sim::kInside;
 using sim::kOutside;
 using sim::Out;
-using sim::Site;
 using telemetry::DropReason;
 using telemetry::Exit;
 

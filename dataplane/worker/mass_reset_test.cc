@@ -10,7 +10,6 @@ namespace {
 using packet::kAck;
 using packet::kRst;
 using packet::kSyn;
-using packet::testing::ip;
 using packet::testing::tcp_frame;
 using sim::Box;
 using sim::kInside;

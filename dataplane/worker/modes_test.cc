@@ -24,7 +24,6 @@ using sim::Box;
 using sim::kInside;
 using sim::kOutside;
 using sim::Out;
-using sim::Site;
 using telemetry::Exit;
 
 struct Row {

@@ -22,7 +22,6 @@ using packet::testing::icmp_error_frame;
 using packet::testing::IcmpErrorSpec;
 using packet::testing::ip;
 using packet::testing::tcp_frame;
-using packet::testing::text;
 using packet::testing::udp_frame;
 using sim::Box;
 using sim::kInside;

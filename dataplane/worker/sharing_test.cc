@@ -14,18 +14,13 @@ namespace {
 
 using packet::kAck;
 using packet::kRst;
-using packet::kSyn;
-using packet::testing::describe;
 using packet::testing::Frame;
 using packet::testing::FrameSpec;
-using packet::testing::ip;
 using packet::testing::tcp_frame;
-using packet::testing::udp_frame;
 using sim::Box;
 using sim::kInside;
 using sim::kOutside;
 using sim::Out;
-using telemetry::DropReason;
 using telemetry::Exit;
 using telemetry::Handover;
 

@@ -158,7 +158,7 @@ int hold(const char* spec, const char* address) {
 }  // namespace
 
 // libxdp 1.3 loses its 80 bytes per socket when a port is closed.
-extern "C" const char* __lsan_default_suppressions() {
+extern "C" const char* __lsan_default_suppressions() {  // NOLINT(bugprone-reserved-identifier): the sanitizer's name
   return "leak:xsk_umem__create\n";
 }
 
