@@ -167,8 +167,8 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     }
     for (unsigned i = 0; i < fleet.size(); ++i) {
       // A worker that does not answer keeps its pointer: then its capture must live on.
-      if (!fleet.run(i, [](worker::Worker& worker) { worker.set_capture(nullptr); }))
-        static_cast<void>(captures[i].release());
+      if (fleet.run(i, [](worker::Worker& worker) { worker.set_capture(nullptr); })) continue;
+      [[maybe_unused]] const telemetry::Capture* kept = captures[i].release();
     }
     return grpc::Status::OK;
   }
