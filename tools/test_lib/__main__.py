@@ -30,7 +30,7 @@ def parts_of(tier: str) -> list[Part]:
     everything: set[str] = set()
     return [
         ("build and ctest (dev)", lambda: ctest_part("dev", everything, whole=True)),
-        ("rules", lambda: rules_part("all" if full else "none")),
+        ("rules", lambda: rules_part("all" if full else "sample")),
         ("system tests", lambda: system_part(tier)),
         ("address and undefined behaviour (asan)",
          lambda: ctest_part("asan", everything if full else UNIT, whole=full, environment=UNDER_ASAN)),
