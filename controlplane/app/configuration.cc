@@ -105,8 +105,11 @@ config::Result<void> Configuration::adopt(config::Document document) {
 }
 
 Verdict Configuration::check(const Proposal& proposal) const {
+  return judge(proposal, load(proposal.file, proposal.text));
+}
+
+Verdict Configuration::judge(const Proposal& proposal, const config::Document& document) const {
   Verdict verdict;
-  config::Document document = load(proposal.file, proposal.text);
   verdict.diagnostics = document.diagnostics;
   if (!document.ok()) return verdict;
   compile::IdTable ids = ids_;
@@ -128,9 +131,9 @@ Verdict Configuration::commit(const Proposal& proposal, const Now& now) {
     verdict.difference = difference_since(*proposal.base);
     return verdict;
   }
-  Verdict verdict = check(proposal);
-  if (verdict.kind != Verdict::Kind::committed) return verdict;
   config::Document document = load(proposal.file, proposal.text);
+  Verdict verdict = judge(proposal, document);
+  if (verdict.kind != Verdict::Kind::committed) return verdict;
   const auto not_written = [&verdict](const std::string& cause) {
     verdict.kind = Verdict::Kind::not_written;
     verdict.cause = cause;

@@ -62,6 +62,7 @@ class Configuration {
   bool step_back(const std::string& why, const Now& now);
 
  private:
+  Verdict judge(const Proposal& proposal, const config::Document& document) const;
   config::Result<void> adopt(config::Document document);
   config::Result<void> return_to(std::uint64_t number, const std::string& comment, const Now& now);
   std::string difference_since(std::uint64_t number);

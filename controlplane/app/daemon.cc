@@ -52,6 +52,7 @@ config::Result<void> Daemon::start() {
   if (auto started = configuration_.start(options_.config, machine_now()); !started) return started;
   load_admin();
   watch_confirmation();
+  push();
   pusher_.start();
   return {};
 }
@@ -204,7 +205,8 @@ dataplane::v1::Snapshot Daemon::compiled() const {
 }
 
 void Daemon::push() {
-  if (met_dataplane_ && !held_) pusher_.set_wanted(compiled());
+  wanted_ = compiled();
+  if (met_dataplane_ && !held_) pusher_.set_wanted(wanted_);
 }
 
 // Lines of "ID drain" and "ID disable".
@@ -228,10 +230,9 @@ config::Result<void> Daemon::save_admin() const {
 }
 
 config::Result<std::string> Daemon::set_backend(const std::string& pool, const std::string& backend, AdminState state) {
-  const dataplane::v1::Snapshot snapshot = compiled();
   // The operator's pool is one or two of the dataplane's, a family each: pool names carry "/v4" or "/v6" then.
   std::map<std::string, std::vector<std::uint32_t>> found;
-  for (const auto& p : snapshot.pool()) {
+  for (const auto& p : wanted_.pool()) {
     const std::string name = p.name().substr(0, p.name().find('/'));
     if (!pool.empty() && pool != name && pool != p.name()) continue;
     for (const auto& b : p.backend()) {
@@ -276,16 +277,15 @@ void Daemon::describe(pb::SystemReply& reply) const {
     if (reply.problem_size() < 20)
       reply.add_problem(detail.name + " is down: " + (detail.cause.empty() ? "as before the restart" : detail.cause));
   }
-  const dataplane::v1::Snapshot snapshot = compiled();
   std::uint32_t backends = 0;
   std::map<std::uint32_t, bool> serves;
-  for (const auto& pool : snapshot.pool()) {
+  for (const auto& pool : wanted_.pool()) {
     backends += static_cast<std::uint32_t>(pool.backend_size());
     for (const auto& backend : pool.backend()) {
       serves[pool.id()] |= backend.health() == dataplane::v1::UP && !backend.drain() && backend.weight() != 0;
     }
   }
-  for (const auto& service : snapshot.service()) {
+  for (const auto& service : wanted_.service()) {
     if (!serves[service.pool_id()]) reply.add_problem("service " + service.name() + " has no backend that can serve");
   }
   reply.set_backends(backends);
@@ -300,10 +300,9 @@ void Daemon::describe(pb::SystemReply& reply) const {
 
 void Daemon::describe(pb::BackendsReply& reply) const {
   const auto details = checker_.details();
-  const dataplane::v1::Snapshot snapshot = compiled();
   std::map<std::uint32_t, std::uint32_t> ports;  // of pools, by a service that uses them
-  for (const auto& service : snapshot.service()) ports.emplace(service.pool_id(), service.port());
-  for (const auto& pool : snapshot.pool()) {
+  for (const auto& service : wanted_.service()) ports.emplace(service.pool_id(), service.port());
+  for (const auto& pool : wanted_.pool()) {
     for (const auto& backend : pool.backend()) {
       auto* out = reply.add_backend();
       out->set_id(backend.id());

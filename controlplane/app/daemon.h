@@ -65,7 +65,7 @@ class Daemon {
   void on_connected(const health::HealthView& running);
   void on_in_sync();
   void on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply);
-  dataplane::v1::Snapshot compiled() const;
+  dataplane::v1::Snapshot compiled() const;  // costly: once per change, by push()
   void probe();
   void push();
   void load_admin();
@@ -82,7 +82,8 @@ class Daemon {
   bool met_dataplane_ = false;          // before that the verdicts to start from are unknown
   std::uint64_t refused_revision_ = 0;  // the last that was refused, and why
   std::vector<config::Diagnostic> refusal_;
-  health::HealthView known_;  // those verdicts, until the first configuration is settled
+  dataplane::v1::Snapshot wanted_;  // of the last push(): what is in force, with verdicts and drained backends
+  health::HealthView known_;        // those verdicts, until the first configuration is settled
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   asio::steady_timer confirmation_;
   health::Checker checker_;

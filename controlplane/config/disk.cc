@@ -33,6 +33,16 @@ class Descriptor {
 
 }  // namespace
 
+Result<void> replace_durably(Disk& disk, const std::string& path, const std::string& content) {
+  const std::string beside = path + ".new";
+  std::string directory = std::filesystem::path(path).parent_path().string();
+  if (directory.empty()) directory = ".";
+  if (auto done = disk.write(beside, content); !done) return done;
+  if (auto done = disk.sync_file(beside); !done) return done;  // before the rename: a name never leads to half a file
+  if (auto done = disk.rename(beside, path); !done) return done;
+  return disk.sync_directory(directory);  // or the rename itself may be lost (fsync(2))
+}
+
 Result<std::vector<std::string>> KernelDisk::list(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code error;

@@ -23,6 +23,9 @@ class Disk {
   virtual Result<void> remove(const std::string& path) = 0;
 };
 
+// The file is the old one or the new one after a power cut at any moment, and the new one once this returned.
+Result<void> replace_durably(Disk& disk, const std::string& path, const std::string& content);
+
 class KernelDisk final : public Disk {
  public:
   Result<std::vector<std::string>> list(const std::string& directory) override;

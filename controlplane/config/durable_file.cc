@@ -5,8 +5,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <utility>
+
+#include "controlplane/config/disk.h"
 
 namespace headgate::config {
 namespace {
@@ -29,16 +29,6 @@ tl::unexpected<Error> system_error(const std::string& what) {
   return fail(what + ": " + std::strerror(errno));
 }
 
-bool write_all(int fd, const std::string& content) {
-  for (std::size_t done = 0; done < content.size();) {
-    const ssize_t n = ::write(fd, content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    done += static_cast<std::size_t>(n);
-  }
-  return true;
-}
-
 }  // namespace
 
 Result<std::string> read_file(const std::string& path) {
@@ -56,19 +46,8 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 Result<void> write_file_durably(const std::string& path, const std::string& content) {
-  const std::string temporary = path + ".new";
-  {
-    const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-    if (file.get() < 0) return system_error("cannot create " + temporary);
-    if (!write_all(file.get(), content) || ::fsync(file.get()) != 0) return system_error("cannot write " + temporary);
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("cannot rename " + temporary + " to " + path);
-  std::string directory = std::filesystem::path(path).parent_path().string();
-  if (directory.empty()) directory = ".";
-  const Descriptor folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Without this the rename itself may be lost (fsync(2)).
-  if (folder.get() < 0 || ::fsync(folder.get()) != 0) return system_error("cannot sync " + directory);
-  return {};
+  KernelDisk disk;
+  return replace_durably(disk, path, content);
 }
 
 }  // namespace headgate::config

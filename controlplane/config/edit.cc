@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "controlplane/api/options.pb.h"
-#include "controlplane/config/address.h"
+#include "controlplane/config/format.h"
 
 namespace headgate::config {
 namespace {
@@ -43,13 +43,6 @@ std::string fields_of(const Descriptor& type) {
   return listed(names);
 }
 
-bool is_name(const std::string& text) {
-  if (text.empty() || text.size() > 63 || !std::isalnum(static_cast<unsigned char>(text[0]))) return false;
-  return std::all_of(text.begin(), text.end(), [](const char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
-  });
-}
-
 template <class Number>
 bool parse_number(const std::string& word, Number& out) {
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), out);
@@ -68,27 +61,6 @@ std::string number_problem(const FieldDescriptor& field, const std::string& word
   const std::string& unit = options.GetExtension(v1::unit);
   return field.name() + " is a number from " + std::to_string(low) + " to " + std::to_string(high) +
          (unit.empty() ? "" : " (" + unit + ")") + ", not " + join({word});
-}
-
-std::string text_problem(const FieldDescriptor& field, const std::string& word) {
-  switch (field.options().GetExtension(v1::format)) {
-    case v1::FORMAT_NAME:
-      if (is_name(word)) return {};
-      return join({word}) +
-             " is no name: use letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63";
-    case v1::FORMAT_ADDRESS:
-      if (parse_address(word)) return {};
-      return join({word}) + " is no IP address: write it like 192.0.2.1 or 2001:db8::1";
-    case v1::FORMAT_PREFIX: {
-      const auto prefix = parse_prefix(word);
-      if (!prefix) return join({word}) + " is no prefix: write it like 192.0.2.0/24 or 2001:db8::/64";
-      if (prefix->network() != *prefix)
-        return join({word}) + " has bits set after its length: write " + prefix->network().to_string();
-      return {};
-    }
-    default:
-      return {};
-  }
 }
 
 // Requires: value_problem() is empty.
@@ -223,8 +195,10 @@ unsigned follow_references(Message& message, const std::string& list, const std:
 
 std::string value_problem(const FieldDescriptor& field, const std::string& word) {
   switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_STRING:
-      return text_problem(field, word);
+    case FieldDescriptor::CPPTYPE_STRING: {
+      const auto problem = format_problem(field.options().GetExtension(v1::format), word);
+      return problem ? problem->what + ": " + problem->action : "";
+    }
     case FieldDescriptor::CPPTYPE_UINT32:
     case FieldDescriptor::CPPTYPE_UINT64:
       return number_problem(field, word);

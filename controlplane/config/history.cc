@@ -179,17 +179,9 @@ Result<std::string> History::text(std::uint64_t number) {
 }
 
 Result<void> History::put(const std::string& final_path, const std::string& content) {
-  const std::string beside = final_path + kNew;
-  const auto run = [&]() -> Result<void> {
-    if (auto done = disk_.write(beside, content); !done) return done;
-    if (auto done = disk_.sync_file(beside); !done)
-      return done;  // before the rename: a name never leads to half a file
-    if (auto done = disk_.rename(beside, final_path); !done) return done;
-    return disk_.sync_directory(directory_);  // or the rename itself may be lost
-  };
-  auto done = run();
+  auto done = replace_durably(disk_, final_path, content);
   if (!done) {
-    (void)disk_.remove(beside);
+    (void)disk_.remove(final_path + kNew);
     (void)disk_.remove(final_path);  // reported as not there, so it must not come back
   }
   return done;

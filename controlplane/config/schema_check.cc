@@ -1,8 +1,7 @@
 #include <google/protobuf/descriptor.h>
 
-#include <cctype>
-
 #include "controlplane/config/checks.h"
+#include "controlplane/config/format.h"
 
 namespace headgate::config {
 namespace {
@@ -23,14 +22,6 @@ std::string name_of(const Message& message) {
 std::string label_of(const std::string& kind, const Message& message) {
   const std::string name = name_of(message);
   return name.empty() ? kind : kind + " " + quoted(name);
-}
-
-bool is_name(const std::string& text) {
-  if (text.empty() || text.size() > 63 || !std::isalnum(static_cast<unsigned char>(text[0]))) return false;
-  for (const char c : text) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-') return false;
-  }
-  return true;
 }
 
 Names collect_names(const Message& config) {
@@ -134,27 +125,8 @@ class SchemaCheck {
       report_.error(where, "there is no " + list + " " + quoted(value),
                     "name an existing " + list + " or add this one");
     }
-    const v1::Format format = options.GetExtension(v1::format);
-    if (format == v1::FORMAT_NAME && !is_name(value)) {
-      report_.error(where, quoted(value) + " is no name",
-                    "use letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63");
-    }
-    if (format == v1::FORMAT_ADDRESS && !parse_address(value)) {
-      report_.error(where, quoted(value) + " is no IP address",
-                    value.find('/') == std::string::npos ? "write it like 192.0.2.1 or 2001:db8::1"
-                                                         : "leave out the prefix length");
-    }
-    if (format == v1::FORMAT_PREFIX) check_prefix(where, value);
-  }
-
-  void check_prefix(Location where, const std::string& value) {
-    const auto prefix = parse_prefix(value);
-    if (!prefix) {
-      report_.error(where, quoted(value) + " is no prefix", "write it like 192.0.2.0/24 or 2001:db8::/64");
-    } else if (prefix->network() != *prefix) {
-      report_.error(where, quoted(value) + " has bits set after the prefix length",
-                    "write " + prefix->network().to_string());
-    }
+    if (const auto problem = format_problem(options.GetExtension(v1::format), value))
+      report_.error(where, problem->what, problem->action);
   }
 
   Names names_;

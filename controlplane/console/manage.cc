@@ -5,6 +5,7 @@
 
 #include "controlplane/config/print.h"
 #include "controlplane/console/candidate.h"
+#include "controlplane/console/names.h"
 #include "controlplane/console/table.h"
 
 namespace headgate::console {
@@ -25,10 +26,6 @@ std::string local_time(std::int64_t unix_s) {
 std::string ago(std::int64_t unix_s) {
   if (unix_s == 0) return "-";
   return duration(static_cast<std::uint64_t>(std::max<std::int64_t>(0, std::time(nullptr) - unix_s)) * 1000);
-}
-
-std::string written_name(const std::string& name) {
-  return name.substr(0, name.find('/'));
 }
 
 }  // namespace

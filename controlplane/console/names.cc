@@ -7,14 +7,6 @@
 namespace headgate::console {
 namespace {
 
-// The compiler names the parts of one entry so (controlplane/compile/expand.h); an operator's name has no '/'.
-std::string written_name(const std::string& name) {
-  for (const std::string_view suffix : {"/v4", "/v6", "/mixed"}) {
-    if (name.ends_with(suffix)) return name.substr(0, name.size() - suffix.size());
-  }
-  return name;
-}
-
 void add(Match& match, std::uint32_t id, const std::string& entry) {
   match.ids.push_back(id);
   if (std::find(match.entries.begin(), match.entries.end(), entry) == match.entries.end())
@@ -22,6 +14,14 @@ void add(Match& match, std::uint32_t id, const std::string& entry) {
 }
 
 }  // namespace
+
+// An operator's name has no '/'.
+std::string written_name(const std::string& name) {
+  for (const std::string_view suffix : {"/v4", "/v6", "/mixed"}) {
+    if (name.ends_with(suffix)) return name.substr(0, name.size() - suffix.size());
+  }
+  return name;
+}
 
 Match services_named(const dataplane::v1::StatsReply& stats, const std::string& name) {
   Match match;

@@ -10,6 +10,9 @@
 
 namespace headgate::console {
 
+// "web" of "web/v4": the compiler names the parts of one entry so (controlplane/compile/expand.h).
+std::string written_name(const std::string& name);
+
 struct Match {
   std::vector<std::uint32_t> ids;
   std::vector<std::string> entries;  // of the configuration, as NAME or POOL/NAME, each once

@@ -38,8 +38,4 @@ unsigned Steering::fragment_bucket(const packet::PacketInfo& info) const {
                            static_cast<std::uint16_t>(info.fragment_id), 0});
 }
 
-unsigned Steering::persistence_bucket(const IpAddress& client_prefix) const {
-  return toeplitz_.bucket_of_endpoint(client_prefix, 0);
-}
-
 }  // namespace headgate::worker

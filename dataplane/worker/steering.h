@@ -16,7 +16,6 @@ class Steering {
   // Requires: tuple's ports known (not a later fragment). `port`: index of the arrival port.
   unsigned bucket(const snapshot::Snapshot& snapshot, const Tuple& tuple, std::uint16_t port) const;
   unsigned fragment_bucket(const packet::PacketInfo& info) const;
-  unsigned persistence_bucket(const IpAddress& client_prefix) const;
   unsigned worker_of(unsigned bucket) const { return map_.worker[bucket]; }
 
   const Toeplitz& toeplitz() const { return toeplitz_; }
