@@ -2,7 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <random>
 #include <sstream>
 
 #include "controlplane/app/refusal.h"
@@ -12,12 +11,6 @@
 
 namespace headgate::app {
 namespace {
-
-namespace pb = management::v1;
-
-std::string admin_path(const Options& options) {
-  return options.state_dir + "/backends.state";
-}
 
 void log_diagnostics(const std::vector<config::Diagnostic>& diagnostics) {
   for (const config::Diagnostic& diagnostic : diagnostics) {
@@ -32,11 +25,8 @@ Daemon::Daemon(asio::io_context& io, Options options)
     : options_(std::move(options)),
       configuration_(disk_, options_.state_dir),
       confirmation_(io),
-      checker_(io, std::random_device{}(),
-               [this](const health::Change& change) {
-                 events_.add("health", change.text);
-                 push();
-               }),
+      backends_(io, options_.state_dir, machine_now().boot, events_,
+                [this](const BackendWatch::Changes& changes) { on_states(changes); }),
       pusher_(io, options_.dataplane,
               push::Events{.connected = [this](const health::HealthView& running) { on_connected(running); },
                            .in_sync = [this] { on_in_sync(); },
@@ -45,12 +35,13 @@ Daemon::Daemon(asio::io_context& io, Options options)
                                [this] {
                                  connected_ = settled_ = false;
                                  events_.add("dataplane", "lost: it ended or does not answer");
-                                 checker_.pause_path(true);
+                                 backends_.pause_path(true);
                                }}) {}
 
 config::Result<void> Daemon::start() {
   if (auto started = configuration_.start(options_.config, machine_now()); !started) return started;
-  load_admin();
+  backends_.load();
+  backends_.set_pools(configuration_.config(), configuration_.ids());
   watch_confirmation();
   push();
   pusher_.start();
@@ -102,6 +93,7 @@ Verdict Daemon::commit(const Proposal& proposal) {
 void Daemon::adopt() {
   settled_ = held_ = false;
   watch_confirmation();
+  backends_.set_pools(configuration_.config(), configuration_.ids());
   push();
 }
 
@@ -142,7 +134,7 @@ void Daemon::on_connected(const health::HealthView& running) {
   settled_ = held_ = false;  // another dataplane, perhaps with other ports
   events_.add("dataplane", "connected");
   if (!met_dataplane_) {
-    known_ = running;
+    backends_.adopt(running);
     probe();
   }
   met_dataplane_ = true;  // from now on our own verdicts count, whatever a restarted dataplane remembers
@@ -152,10 +144,9 @@ void Daemon::on_connected(const health::HealthView& running) {
 void Daemon::on_in_sync() {
   if (!settled_) {
     probe();
-    known_.clear();
     settled_ = true;
   }
-  checker_.pause_path(false);
+  backends_.pause_path(false);
 }
 
 void Daemon::on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply) {
@@ -180,56 +171,33 @@ void Daemon::on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1
   events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + ": " +
                             configuration_.revision().comment);
   spdlog::error("config: the previous configuration stays in force, health checks go on");
-  probe();  // before the push: it carries the verdicts
   adopt();
 }
 
-void Daemon::probe() {
-  checker_.set_targets(compile::probe_targets(configuration_.config(), configuration_.ids()), known_);
-}
-
-dataplane::v1::Snapshot Daemon::compiled() const {
-  dataplane::v1::Snapshot snapshot = compile::compile(configuration_.config(), checker_.view(), configuration_.ids());
-  bool changed = false;
-  for (auto& pool : *snapshot.mutable_pool()) {
-    for (auto& backend : *pool.mutable_backend()) {
-      const auto found = admin_.find(backend.id());
-      if (found == admin_.end()) continue;
-      backend.set_drain(true);  // a disabled one keeps its flows too; it is down besides, so that persistence lets go
-      if (found->second == pb::SetBackendRequest::DISABLE) backend.set_health(dataplane::v1::DOWN);
-      changed = true;
-    }
-  }
-  if (changed) snapshot.set_digest(compile::digest_of(snapshot));
-  return snapshot;
-}
-
 void Daemon::push() {
-  wanted_ = compiled();
+  wanted_ = compile::compile(configuration_.config(), configuration_.ids());
+  backends_.put_in_force(wanted_);
+  wanted_backends_.clear();
+  for (auto& pool : *wanted_.mutable_pool()) {
+    for (auto& backend : *pool.mutable_backend()) wanted_backends_[backend.id()] = &backend;
+  }
   if (met_dataplane_ && !held_) pusher_.set_wanted(wanted_);
 }
 
-// Lines of "ID drain" and "ID disable".
-void Daemon::load_admin() {
-  const auto text = config::read_file(admin_path(options_));
-  if (!text) return;
-  std::istringstream lines(*text);
-  std::uint32_t id = 0;
-  std::string state;
-  while (lines >> id >> state) {
-    if (state == "drain") admin_[id] = pb::SetBackendRequest::DRAIN;
-    if (state == "disable") admin_[id] = pb::SetBackendRequest::DISABLE;
+void Daemon::on_states(const BackendWatch::Changes& changes) {
+  for (const auto& change : changes) {
+    const auto found = wanted_backends_.find(change.backend_id);
+    if (found == wanted_backends_.end()) continue;
+    found->second->set_health(change.in_force.up ? dataplane::v1::UP : dataplane::v1::DOWN);
+    found->second->set_weight(change.in_force.weight);
+    found->second->set_drain(change.in_force.drain);
   }
+  wanted_.set_digest(compile::digest_of(wanted_));
+  if (met_dataplane_ && !held_) pusher_.set_wanted(wanted_);
 }
 
-config::Result<void> Daemon::save_admin() const {
-  std::string text;
-  for (const auto& [id, state] : admin_)
-    text += std::to_string(id) + (state == pb::SetBackendRequest::DRAIN ? " drain\n" : " disable\n");
-  return config::write_file_durably(admin_path(options_), text);
-}
-
-config::Result<std::string> Daemon::set_backend(const std::string& pool, const std::string& backend, AdminState state) {
+config::Result<std::string> Daemon::set_backend(const std::string& pool, const std::string& backend,
+                                                health::Admin state) {
   // The operator's pool is one or two of the dataplane's, a family each: pool names carry "/v4" or "/v6" then.
   std::map<std::string, std::vector<std::uint32_t>> found;
   for (const auto& p : wanted_.pool()) {
@@ -247,90 +215,8 @@ config::Result<std::string> Daemon::set_backend(const std::string& pool, const s
     for (const auto& [name, ids] : found) pools += (pools.empty() ? "" : ", ") + name;
     return config::fail("several pools have a backend " + backend + " (" + pools + "): say POOL/" + backend);
   }
-  const auto before = admin_;
-  for (const std::uint32_t id : found.begin()->second) {
-    if (state == pb::SetBackendRequest::ENABLE) {
-      admin_.erase(id);
-    } else {
-      admin_[id] = state;
-    }
-  }
-  if (auto saved = save_admin(); !saved) {
-    admin_ = before;
-    return config::fail(saved.error().message);
-  }
-  push();
+  if (auto done = backends_.command(found.begin()->second, state); !done) return config::fail(done.error().message);
   return found.begin()->first + "/" + backend;
-}
-
-void Daemon::describe(pb::SystemReply& reply) const {
-  reply.set_version(HEADGATE_VERSION);
-  reply.set_uptime_s(static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count()));
-  reply.set_dataplane_connected(connected_);
-  reply.set_in_sync(settled_);
-  std::uint32_t down = 0;
-  const auto details = checker_.details();
-  for (const auto& [id, detail] : details) {
-    if (detail.up) continue;
-    ++down;
-    if (reply.problem_size() < 20)
-      reply.add_problem(detail.name + " is down: " + (detail.cause.empty() ? "as before the restart" : detail.cause));
-  }
-  std::uint32_t backends = 0;
-  std::map<std::uint32_t, bool> serves;
-  for (const auto& pool : wanted_.pool()) {
-    backends += static_cast<std::uint32_t>(pool.backend_size());
-    for (const auto& backend : pool.backend()) {
-      serves[pool.id()] |= backend.health() == dataplane::v1::UP && !backend.drain() && backend.weight() != 0;
-    }
-  }
-  for (const auto& service : wanted_.service()) {
-    if (!serves[service.pool_id()]) reply.add_problem("service " + service.name() + " has no backend that can serve");
-  }
-  reply.set_backends(backends);
-  reply.set_backends_down(down);
-  if (!connected_) reply.add_problem("the dataplane does not answer");
-  if (held_)
-    reply.add_problem("the dataplane refuses the configuration, and no earlier one is left: see show log");
-  else if (connected_ && !settled_)
-    reply.add_problem("the dataplane does not run the newest configuration yet");
-  if (configuration_.rolls_back_in_s(machine_now())) reply.add_problem("a commit waits for confirmation");
-}
-
-void Daemon::describe(pb::BackendsReply& reply) const {
-  const auto details = checker_.details();
-  std::map<std::uint32_t, std::uint32_t> ports;  // of pools, by a service that uses them
-  for (const auto& service : wanted_.service()) ports.emplace(service.pool_id(), service.port());
-  for (const auto& pool : wanted_.pool()) {
-    for (const auto& backend : pool.backend()) {
-      auto* out = reply.add_backend();
-      out->set_id(backend.id());
-      out->set_pool(pool.name());
-      out->set_name(backend.name());
-      const std::uint32_t port = backend.port() != 0 ? backend.port() : ports[pool.id()];
-      const bool v6 = backend.address().find(':') != std::string::npos;
-      out->set_address((v6 ? "[" + backend.address() + "]" : backend.address()) +
-                       (port == 0 ? "" : ":" + std::to_string(port)));
-      out->set_up(backend.health() == dataplane::v1::UP);
-      const auto admin = admin_.find(backend.id());
-      out->set_admin(admin != admin_.end() ? (admin->second == pb::SetBackendRequest::DRAIN ? "drain" : "disabled")
-                     : backend.drain()     ? "drain"
-                                           : "enabled");
-      out->set_weight(backend.weight());
-      out->set_weight_configured(backend.weight());
-      const auto detail = details.find(backend.id());
-      out->set_probed(detail != details.end());
-      if (detail == details.end()) continue;
-      out->set_since_s(health::Checker::unix_s(detail->second.changed));
-      out->set_cause(detail->second.cause);
-      out->set_last_probe_s(health::Checker::unix_s(detail->second.last));
-      out->set_last_success(detail->second.last_result == health::Result::success);
-      out->set_last_error(detail->second.last_error);
-      out->set_latency_us(static_cast<std::uint32_t>(
-          std::chrono::duration_cast<std::chrono::microseconds>(detail->second.latency).count()));
-    }
-  }
 }
 
 }  // namespace headgate::app

@@ -1,8 +1,8 @@
-// The control plane put together: configuration -> snapshot -> dataplane, and verdicts of health back into it.
+// The control plane put together: configuration -> snapshot -> dataplane, and the states of backends into it.
 //
-// Order of a start: the newest good revision; wait for the dataplane and take over the verdicts it runs with; then
-// compile, push what differs, and only then probe along the path. Nothing is probed through a dataplane that does not
-// run our snapshot.
+// Order of a start: the newest good revision and what was known of its backends; wait for the dataplane and take over
+// what it runs with where nothing is known; then compile, push what differs, and only then probe along the path.
+// Nothing is probed through a dataplane that does not run our snapshot.
 //
 // A revision is on trial until the dataplane runs it. When it is refused, the one before comes back as a new revision,
 // and health checks go on with it.
@@ -12,12 +12,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 #include "controlplane/api/management.pb.h"
+#include "controlplane/app/backend_watch.h"
 #include "controlplane/app/configuration.h"
 #include "controlplane/app/events.h"
-#include "controlplane/compile/compile.h"
-#include "controlplane/health/checker.h"
 #include "controlplane/push/pusher.h"
 
 namespace headgate::app {
@@ -48,45 +48,40 @@ class Daemon {
   Trial trial(std::uint64_t revision) const;
 
   // The backend's full name ("pool/backend"), or why there is none. Survives restarts.
-  config::Result<std::string> set_backend(const std::string& pool, const std::string& backend,
-                                          management::v1::SetBackendRequest::State state);
+  config::Result<std::string> set_backend(const std::string& pool, const std::string& backend, health::Admin state);
 
   void describe(management::v1::SystemReply& reply) const;
   void describe(management::v1::BackendsReply& reply) const;
 
-  health::HealthView health() const { return checker_.view(); }
+  const BackendWatch& backends() const { return backends_; }
   Configuration& configuration() { return configuration_; }
   Events& events() { return events_; }
 
  private:
-  using AdminState = management::v1::SetBackendRequest::State;
   void adopt();
   void watch_confirmation();
   void on_connected(const health::HealthView& running);
   void on_in_sync();
   void on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply);
-  dataplane::v1::Snapshot compiled() const;  // costly: once per change, by push()
-  void probe();
+  void on_states(const BackendWatch::Changes& changes);
+  void probe() { backends_.set_targets(configuration_.config(), configuration_.ids()); }
   void push();
-  void load_admin();
-  config::Result<void> save_admin() const;
 
   Options options_;
   config::KernelDisk disk_;
   Configuration configuration_;
   Events events_;
-  std::map<std::uint32_t, AdminState> admin_;  // by backend id; enabled ones are not in it
-  bool settled_ = false;                       // what is in force runs, and its targets are probed
+  bool settled_ = false;  // what is in force runs, and its targets are probed
   bool connected_ = false;
   bool held_ = false;                   // refused, and there is nothing to step back to
   bool met_dataplane_ = false;          // before that the verdicts to start from are unknown
   std::uint64_t refused_revision_ = 0;  // the last that was refused, and why
   std::vector<config::Diagnostic> refusal_;
-  dataplane::v1::Snapshot wanted_;  // of the last push(): what is in force, with verdicts and drained backends
-  health::HealthView known_;        // those verdicts, until the first configuration is settled
+  dataplane::v1::Snapshot wanted_;  // what is in force, with the states of backends
+  std::unordered_map<std::uint32_t, dataplane::v1::Backend*> wanted_backends_;  // into it, by id
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   asio::steady_timer confirmation_;
-  health::Checker checker_;
+  BackendWatch backends_;
   push::Pusher pusher_;
 };
 

@@ -49,7 +49,7 @@ TEST_F(DaemonTest, NothingFlapsWhileTheDataplaneIsAway) {
   dataplane.die();
   backend.close();  // as probes through a dead dataplane see it
   run_for(1s);
-  EXPECT_TRUE(daemon->health().begin()->second);
+  EXPECT_FALSE(down());
 }
 
 TEST_F(DaemonTest, AReloadWithErrorsLeavesEverythingRunning) {
@@ -107,7 +107,7 @@ TEST_F(DaemonTest, ARefusalIsSaidWithItsPlaceInTheFile) {
   config::Document document = config::load_file(config_path());
   compile::IdTable ids;
   compile::assign_ids(document.config, ids);
-  const auto snapshot = compile::compile(document.config, {}, ids);
+  const auto snapshot = compile::compile(document.config, ids);
   dataplane::v1::SnapshotError error;
   error.set_message("no");
   error.set_path("interface[0].port");
@@ -125,8 +125,8 @@ TEST_F(DaemonTest, ARestartDisturbsNothing) {
   const int before = applies();
   daemon.reset();
   start();
-  ASSERT_TRUE(run_until([&] { return !daemon->health().empty(); }));
-  EXPECT_FALSE(daemon->health().begin()->second) << "it starts from the verdict that runs";
+  ASSERT_TRUE(run_until([&] { return !daemon->backends().details().empty(); }));
+  EXPECT_TRUE(down()) << "it starts from the verdict that runs";
   run_for(300ms);
   EXPECT_EQ(applies(), before);
   EXPECT_EQ(generation(), 2u);

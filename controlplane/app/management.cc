@@ -72,6 +72,12 @@ void add_file(const google::protobuf::FileDescriptor* file, google::protobuf::Fi
   file->CopyTo(out.add_file());
 }
 
+health::Admin admin_of(pb::SetBackendRequest::State state) {
+  return state == pb::SetBackendRequest::ENABLE  ? health::Admin::enabled
+         : state == pb::SetBackendRequest::DRAIN ? health::Admin::drain
+                                                 : health::Admin::disabled;
+}
+
 const char* name_of(pb::SetBackendRequest::State state) {
   return state == pb::SetBackendRequest::ENABLE  ? "enabled"
          : state == pb::SetBackendRequest::DRAIN ? "drained"
@@ -240,7 +246,7 @@ class Management::Service final : public pb::Management::Service {
     return guarded(context, "SetBackend", [&](const Caller& who) {
       Status status;
       const Status ran = on_loop([&] {
-        const auto done = daemon_.set_backend(request->pool(), request->backend(), request->state());
+        const auto done = daemon_.set_backend(request->pool(), request->backend(), admin_of(request->state()));
         if (!done) {
           status = {StatusCode::INVALID_ARGUMENT, done.error().message};
           return;

@@ -51,7 +51,7 @@ bool check(const std::string& config_file, const std::string& state_dir, std::st
     text += config_file + ": " + problem + "\n";
     return false;
   }
-  const Snapshot snapshot = compile::compile(document.config, {}, *ids);
+  const Snapshot snapshot = compile::compile(document.config, *ids);
   describe(snapshot, text);
   for (const health::Target& target : compile::probe_targets(document.config, *ids)) {
     text += "probe " + target.name + (target.via_path ? " through the dataplane by " : " from the kernel to ") +

@@ -59,19 +59,18 @@ void add_local_address(const LocalPart& from, const IdTable& ids, out::Snapshot&
   to.set_interface_id(ids.find(Kind::interface, from.entry->interface()));
 }
 
-void add_backend(const BackendPart& from, const health::HealthView& health, const IdTable& ids, out::Pool& pool) {
+void add_backend(const BackendPart& from, const IdTable& ids, out::Pool& pool) {
   out::Backend& to = *pool.add_backend();
   to.set_id(ids.find(Kind::backend, from.key));
   to.set_name(from.backend->name());
   to.set_address(from.address.to_string());
   to.set_port(from.backend->port());
   to.set_weight(from.backend->has_weight() ? from.backend->weight() : 1);
-  to.set_health(health::is_up(health, to.id()) ? out::UP : out::DOWN);
   to.set_drain(from.backend->drain());
   to.set_max_connections(from.backend->max_connections());
 }
 
-void add_pool(const PoolPart& from, const health::HealthView& health, const IdTable& ids, out::Snapshot& snapshot) {
+void add_pool(const PoolPart& from, const IdTable& ids, out::Snapshot& snapshot) {
   out::Pool& to = *snapshot.add_pool();
   to.set_id(ids.find(Kind::pool, from.key));
   to.set_name(from.name);
@@ -84,7 +83,7 @@ void add_pool(const PoolPart& from, const health::HealthView& health, const IdTa
     copy.set_prefix_length_v6(persistence.has_prefix_length_v6() ? persistence.prefix_length_v6() : 128);
     copy.set_timeout_s(persistence.has_timeout_s() ? persistence.timeout_s() : 300);
   }
-  for (const BackendPart& backend : from.backends) add_backend(backend, health, ids, to);
+  for (const BackendPart& backend : from.backends) add_backend(backend, ids, to);
 }
 
 void add_service(const ServicePart& from, const Parts& parts, const IdTable& ids, out::Snapshot& snapshot) {
@@ -143,13 +142,13 @@ bool assign_ids(const in::Config& config, IdTable& ids) {
   return ids.size() != before;
 }
 
-out::Snapshot compile(const in::Config& config, const health::HealthView& health, const IdTable& ids) {
+out::Snapshot compile(const in::Config& config, const IdTable& ids) {
   const Parts parts = expand(config);
   out::Snapshot snapshot;
   for (const in::Interface& interface : config.interface()) add_interface(interface, ids, snapshot);
   for (const in::Route& route : config.route()) add_route(route, config, snapshot);
   for (const LocalPart& local : parts.locals) add_local_address(local, ids, snapshot);
-  for (const PoolPart& pool : parts.pools) add_pool(pool, health, ids, snapshot);
+  for (const PoolPart& pool : parts.pools) add_pool(pool, ids, snapshot);
   for (const ServicePart& service : parts.services) add_service(service, parts, ids, snapshot);
   if (config.has_timeouts()) add_timeouts(config.timeouts(), snapshot);
   if (config.has_probe()) add_probe(config.probe(), snapshot);

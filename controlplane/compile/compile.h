@@ -1,9 +1,10 @@
-// configuration + health + ids -> the snapshot that the dataplane runs. A pure function, tested with golden files.
+// configuration + ids -> the snapshot that the dataplane runs, and what health needs to know. Pure functions, tested
+// with golden files.
 #pragma once
 
 #include "controlplane/api/config.pb.h"
 #include "controlplane/compile/id_table.h"
-#include "controlplane/health/target.h"
+#include "controlplane/health/in_force.h"
 #include "dataplane/api/dataplane.pb.h"
 
 namespace headgate::compile {
@@ -12,9 +13,9 @@ namespace headgate::compile {
 // a snapshot with the new ids leaves the process. Requires: config passed validate().
 bool assign_ids(const config::v1::Config& config, IdTable& ids);
 
-// The digest is set; generation and epoch are the pusher's. Requires: config passed validate(), assign_ids() was
-// called.
-dataplane::v1::Snapshot compile(const config::v1::Config& config, const health::HealthView& health, const IdTable& ids);
+// Backends are as configured: up, with their own weight. The digest is set; generation and epoch are the pusher's.
+// Requires: config passed validate(), assign_ids() was called.
+dataplane::v1::Snapshot compile(const config::v1::Config& config, const IdTable& ids);
 
 // SHA-256, in hexadecimal, of the snapshot's deterministic serialisation without generation, health and digest. Equal
 // digests: the same configuration runs.
@@ -23,6 +24,17 @@ std::string digest_of(const dataplane::v1::Snapshot& snapshot);
 // Empty when every backend's id has an address in both probe prefixes; else what is wrong and what to do. The dataplane
 // refuses a snapshot whose ids do not fit, and only the table of ids tells.
 std::string probe_prefix_problem(const config::v1::Config& config, const IdTable& ids);
+
+// How the states in force of a pool's backends follow from what is known of them. Requires: as compile().
+std::vector<health::PoolRules> pool_rules(const config::v1::Config& config, const IdTable& ids);
+
+// Backends that traffic may take down. Requires: as compile().
+struct PassiveRule {
+  std::uint32_t backend_id = 0;
+  std::uint32_t failures = 10;  // in a row
+  health::Time hold{};
+};
+std::vector<PassiveRule> passive_rules(const config::v1::Config& config, const IdTable& ids);
 
 // What to probe, and by which addresses. Requires: as compile(), and probe_prefix_problem() is empty.
 std::vector<health::Target> probe_targets(const config::v1::Config& config, const IdTable& ids);

@@ -30,6 +30,7 @@ health::Target make_target(const config::v1::HealthCheck& check) {
   health::Target target;
   target.via_path = check.via() == config::v1::HealthCheck::PATH;
   target.interval = std::chrono::milliseconds(check.has_interval_ms() ? check.interval_ms() : 2000);
+  target.fast_interval = std::chrono::milliseconds(check.has_fast_interval_ms() ? check.fast_interval_ms() : 500);
   target.timeout = std::chrono::milliseconds(check.has_timeout_ms() ? check.timeout_ms() : 1000);
   target.rise = check.has_rise() ? check.rise() : 2;
   target.fall = check.has_fall() ? check.fall() : 3;

@@ -336,6 +336,7 @@ void check_pools(const Site& site, Report& report) {
       check_backend(site, node.child("backend", k), pool.backend(k), report, endpoints);
     }
     check_health(site, node, pool, report);
+    check_pool_rules(*site.config, node, pool, report);
   }
   check_totals(site, report);
 }

@@ -12,10 +12,14 @@ class Checker {
  public:
   Checker(asio::io_context& io, std::uint64_t seed, Scheduler::OnChange on_change);
 
-  void set_targets(const std::vector<Target>& targets, const HealthView& known);
+  void set_targets(const std::vector<Target>& targets, const KnownHealth& known);
   void pause_path(bool paused);
-  HealthView view() const { return scheduler_.view(); }
+  void take_down(std::uint32_t backend_id, const std::string& cause, Time hold);
+  Health health(std::uint32_t backend_id) const { return scheduler_.health(backend_id); }
   std::map<std::uint32_t, Detail> details() const { return scheduler_.details(); }
+  const Counters& counters() const { return scheduler_.counters(); }
+  std::size_t in_flight() const { return scheduler_.in_flight(); }
+  static Time now();
   // Unix time, in seconds, of a moment of Detail; 0 for Time::min().
   static std::int64_t unix_s(Time moment);
 
@@ -25,6 +29,7 @@ class Checker {
   TcpProber prober_;
   Scheduler scheduler_;
   asio::steady_timer timer_;
+  Time armed_ = kNever;  // when the timer goes off
 };
 
 }  // namespace headgate::health

@@ -24,19 +24,32 @@ void Scheduler::unschedule(State& state) {
   state.verdict.forget_row();
 }
 
-void Scheduler::spread(State& state, Time now) {
-  if (!active(state)) return;
-  const auto interval = static_cast<std::uint64_t>(state.target.interval.count());
-  schedule(state, now + Time(static_cast<Time::rep>(random() % interval)));
+Time Scheduler::until_next(const State& state) {
+  const Target& target = state.target;
+  const Time interval = state.verdict.in_question() ? std::min(target.fast_interval, target.interval) : target.interval;
+  const auto part = static_cast<std::uint64_t>(interval.count()) / kJitter;
+  return interval + Time(static_cast<Time::rep>(random() % (2 * part + 1)) - static_cast<Time::rep>(part));
 }
 
-void Scheduler::set_targets(const std::vector<Target>& targets, const HealthView& known, Time now) {
+void Scheduler::spread(State& state, Time now) {
+  if (!active(state)) return;
+  const bool first = state.verdict.health() == Health::unknown;
+  const Time span = first ? std::min(state.target.fast_interval, state.target.interval) : state.target.interval;
+  schedule(state, now + Time(static_cast<Time::rep>(random() % static_cast<std::uint64_t>(span.count()))));
+}
+
+void Scheduler::set_targets(const std::vector<Target>& targets, const KnownHealth& known, Time now) {
   std::unordered_set<std::uint32_t> wanted;
   for (const Target& target : targets) {
     wanted.insert(target.backend_id);
-    const auto [found, fresh] =
-        states_.try_emplace(target.backend_id, State{target, Verdict(is_up(known, target.backend_id))});
+    const auto before = known.find(target.backend_id);
+    const Known start = before == known.end() ? Known{} : before->second;
+    const auto [found, fresh] = states_.try_emplace(target.backend_id, State{target, Verdict(start.health)});
     State& state = found->second;
+    if (fresh) {
+      state.detail.changed = start.changed;
+      state.detail.cause = start.cause;
+    }
     if (!fresh && state.target == target) continue;
     if (!fresh) unschedule(state);
     state.target = target;
@@ -66,9 +79,17 @@ void Scheduler::pause_path(bool paused, Time now) {
 }
 
 void Scheduler::advance(Time now) {
-  while (!due_.empty() && due_.begin()->first <= now && in_flight_.size() < kProbesInFlightMax) {
+  while (!due_.empty() && due_.begin()->first <= now && in_flight_.size() < in_flight_max_) {
     State& state = states_.at(due_.begin()->second);
     due_.erase(due_.begin());
+    const Time lag = now - state.due;
+    if (lag > state.target.interval) {  // we stood still, or are far too slow: no burst of all that was missed
+      spread(state, now);
+      continue;
+    }
+    counters_.lag_max = std::max(counters_.lag_max, lag);
+    if (lag > state.target.interval / 20) ++counters_.late;
+    ++counters_.started;
     state.probe = ++last_probe_;
     state.started = now;
     in_flight_[state.probe] = state.target.backend_id;
@@ -84,22 +105,50 @@ void Scheduler::completed(std::uint64_t probe, const Outcome& outcome, Time now)
   if (backend_id == 0) return;
   State& state = states_.at(backend_id);
   state.probe = 0;
-  schedule(state, std::max(now, state.started + state.target.interval));
+  const bool stalled = outcome.result == Result::failure && now - state.started > state.target.timeout + kStalled;
+  if (stalled) {
+    judge(state, {Result::unknown, "this process stood still meanwhile"}, now);
+    spread(state, now);
+  } else {
+    judge(state, outcome, now);
+    schedule(state, std::max(now, state.started + until_next(state)));
+  }
+}
+
+void Scheduler::judge(State& state, const Outcome& outcome, Time now) {
   state.detail.last = now;
   state.detail.last_result = outcome.result;
   state.detail.last_error = outcome.cause;
-  if (outcome.result == Result::success) state.detail.latency = now - state.started;
   if (outcome.result == Result::unknown) {
+    ++counters_.unknown;
     report_unknown(state.target, outcome.cause, now);
     return;
   }
   const bool success = outcome.result == Result::success;
+  ++(success ? counters_.succeeded : counters_.failed);
+  if (success) state.detail.latency = now - state.started;
+  if (success && now < state.held_until) return;
+  const bool first = state.verdict.health() == Health::unknown;
   if (!state.verdict.observe(success, state.target.rise, state.target.fall)) return;
   const std::string count = std::to_string(success ? state.target.rise : state.target.fall);
   state.detail.changed = now;
-  state.detail.cause = success ? count + " of " + count + " probes succeeded"
-                               : count + " of " + count + " probes failed, last: " + outcome.cause;
-  on_change_({backend_id, success, state.target.name + (success ? " up: " : " down: ") + state.detail.cause});
+  state.detail.cause = !success ? count + " of " + count + " probes failed, last: " + outcome.cause
+                       : first  ? "its first probe succeeded"
+                                : count + " of " + count + " probes succeeded";
+  on_change_({state.target.backend_id, success, first,
+              state.target.name + (success ? " up: " : " down: ") + state.detail.cause});
+}
+
+void Scheduler::take_down(std::uint32_t backend_id, const std::string& cause, Time hold, Time now) {
+  const auto found = states_.find(backend_id);
+  if (found == states_.end()) return;
+  State& state = found->second;
+  state.held_until = now + hold;
+  if (state.verdict.health() == Health::down) return;
+  state.verdict.set(Health::down);
+  state.detail.changed = now;
+  state.detail.cause = cause;
+  on_change_({backend_id, false, false, state.target.name + " down: " + cause});
 }
 
 void Scheduler::report_unknown(const Target& target, const std::string& cause, Time now) {
@@ -111,14 +160,13 @@ void Scheduler::report_unknown(const Target& target, const std::string& cause, T
 }
 
 Time Scheduler::next_deadline() const {
-  if (due_.empty() || in_flight_.size() >= kProbesInFlightMax) return kNever;
+  if (due_.empty() || in_flight_.size() >= in_flight_max_) return kNever;
   return due_.begin()->first;
 }
 
-HealthView Scheduler::view() const {
-  HealthView view;
-  for (const auto& [id, state] : states_) view[id] = state.verdict.up();
-  return view;
+Health Scheduler::health(std::uint32_t backend_id) const {
+  const auto found = states_.find(backend_id);
+  return found == states_.end() ? Health::up : found->second.verdict.health();
 }
 
 std::map<std::uint32_t, Detail> Scheduler::details() const {
@@ -126,7 +174,7 @@ std::map<std::uint32_t, Detail> Scheduler::details() const {
   for (const auto& [id, state] : states_) {
     Detail detail = state.detail;
     detail.name = state.target.name;
-    detail.up = state.verdict.up();
+    detail.health = state.verdict.health();
     detail.via_path = state.target.via_path;
     all.emplace(id, std::move(detail));
   }

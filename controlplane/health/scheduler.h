@@ -1,9 +1,10 @@
 // Decides when which backend is probed and what the results mean. Pure: time comes in, probes go out through Prober,
 // and next_deadline() says when to come back. One thread.
 //
-// Invariants: at most one probe of a target is under way; at most kProbesInFlightMax in all; targets start spread over
-// their interval, so that thousands of them do not probe in one burst. A verdict outlives every change of its target
-// but removal. Results of probes that began before a target changed, went away or was paused are thrown away.
+// Invariants: at most one probe of a target is under way; at most `in_flight_max` in all; targets start spread over
+// their interval, so that thousands of them do not probe in one burst, and drift apart by a little chance (kJitter). A
+// verdict outlives every change of its target but removal. Results of probes that began before a target changed, went
+// away or was paused are thrown away, and so are failures that only say that this process stood still.
 #pragma once
 
 #include <functional>
@@ -18,7 +19,9 @@
 
 namespace headgate::health {
 
-inline constexpr std::size_t kProbesInFlightMax = 256;
+inline constexpr std::size_t kProbesInFlightMax = 16384;
+inline constexpr unsigned kJitter = 50;  // one part of this many of the interval, either way: 2 %
+inline constexpr Time kStalled = std::chrono::milliseconds(500);  // beyond its timeout: we were not running
 inline constexpr Time kNever = Time::max();
 inline constexpr Time kUnknownEvery = std::chrono::seconds(10);  // at most one report in this time
 
@@ -44,7 +47,7 @@ class Prober {
 // What is known of a target, for people.
 struct Detail {
   std::string name;
-  bool up = true;
+  Health health = Health::unknown;
   bool via_path = true;
   Time changed = Time::min();  // of the verdict; Time::min(): never
   std::string cause;           // of that change
@@ -57,7 +60,14 @@ struct Detail {
 struct Change {
   std::uint32_t backend_id = 0;
   bool up = false;
-  std::string text;  // "web1 down: 3 of 3 probes failed, last: connection timed out"
+  bool first = false;  // nothing was known before
+  std::string text;    // "web1 down: 3 of 3 probes failed, last: connection timed out"
+};
+
+struct Counters {
+  std::uint64_t started = 0, succeeded = 0, failed = 0, unknown = 0;
+  std::uint64_t late = 0;  // started more than a twentieth of the interval after they were due
+  Time lag_max{};          // of a start behind its due time
 };
 
 class Scheduler {
@@ -65,20 +75,29 @@ class Scheduler {
   using OnChange = std::function<void(const Change&)>;
   // One for all targets, since the cause is this box's: how many probes since the last one, which target, and why.
   using OnUnknown = std::function<void(std::uint64_t probes, const Target&, const std::string& cause)>;
-  Scheduler(Prober& prober, std::uint64_t seed, OnChange on_change, OnUnknown on_unknown)
-      : prober_(prober), random_(seed), on_change_(std::move(on_change)), on_unknown_(std::move(on_unknown)) {}
+  Scheduler(Prober& prober, std::uint64_t seed, OnChange on_change, OnUnknown on_unknown,
+            std::size_t in_flight_max = kProbesInFlightMax)
+      : prober_(prober),
+        random_(seed),
+        in_flight_max_(in_flight_max),
+        on_change_(std::move(on_change)),
+        on_unknown_(std::move(on_unknown)) {}
 
-  // Replaces all targets. `known`: verdicts for targets that are new here, e.g. those the dataplane runs with.
-  void set_targets(const std::vector<Target>& targets, const HealthView& known, Time now);
+  // Replaces all targets. `known`: verdicts for targets that are new here, e.g. from before a restart.
+  void set_targets(const std::vector<Target>& targets, const KnownHealth& known, Time now);
   // While paused, targets that go through the dataplane are not probed and keep their verdicts: with the dataplane away
   // every probe would fail, and a failure would say nothing about the backend. Starts paused.
   void pause_path(bool paused, Time now);
   void advance(Time now);  // starts what is due
   void completed(std::uint64_t probe, const Outcome& outcome, Time now);
+  // Traffic showed that the backend does not serve: down, and for `hold` successful probes do not bring it back.
+  void take_down(std::uint32_t backend_id, const std::string& cause, Time hold, Time now);
 
-  Time next_deadline() const;  // kNever when nothing can start before a probe completes
-  HealthView view() const;
+  Time next_deadline() const;                       // kNever when nothing can start before a probe completes
+  Health health(std::uint32_t backend_id) const;    // up for what is no target: nothing is known against it
   std::map<std::uint32_t, Detail> details() const;  // by backend id
+  const Counters& counters() const { return counters_; }
+  std::size_t in_flight() const { return in_flight_.size(); }
 
  private:
   struct State {
@@ -86,18 +105,22 @@ class Scheduler {
     Verdict verdict;
     Time due{};
     Time started{};
-    std::uint64_t probe = 0;  // under way; 0 = none
-    Detail detail{};          // up, name and via_path are filled in by details()
+    Time held_until = Time::min();  // by take_down()
+    std::uint64_t probe = 0;        // under way; 0 = none
+    Detail detail{};                // health, name and via_path are filled in by details()
   };
   bool active(const State& state) const { return !(path_paused_ && state.target.via_path); }
   void schedule(State& state, Time due);
   void unschedule(State& state);
   void spread(State& state, Time now);  // a first probe somewhere within the interval
+  Time until_next(const State& state);
+  void judge(State& state, const Outcome& outcome, Time now);
   void report_unknown(const Target& target, const std::string& cause, Time now);
   std::uint64_t random();
 
   Prober& prober_;
   std::uint64_t random_;
+  std::size_t in_flight_max_;
   OnChange on_change_;
   OnUnknown on_unknown_;
   std::uint64_t unknown_ = 0;  // probes since the last report
@@ -107,6 +130,7 @@ class Scheduler {
   std::set<std::pair<Time, std::uint32_t>> due_;                // states with no probe under way
   std::unordered_map<std::uint64_t, std::uint32_t> in_flight_;  // probe -> backend id; 0 once its result is unwanted
   std::uint64_t last_probe_ = 0;
+  Counters counters_;
 };
 
 }  // namespace headgate::health

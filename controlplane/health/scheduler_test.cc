@@ -16,20 +16,29 @@ Target target(std::uint32_t id) {
           .via_path = true,
           .interval = 2s,
           .timeout = 1s,
+          .fast_interval = 500ms,
           .rise = 2,
           .fall = 3};
+}
+
+// Known from before, so that the first probe is nothing special.
+KnownHealth known_up(std::uint32_t count) {
+  KnownHealth known;
+  for (std::uint32_t id = 1; id <= count; ++id) known[id].health = Health::up;
+  return known;
 }
 
 // Probes that answer 1 ms after they start, in virtual time.
 class Site : public Prober {
  public:
-  explicit Site(std::uint64_t seed = 1)
+  explicit Site(std::uint64_t seed = 1, std::size_t in_flight_max = kProbesInFlightMax)
       : scheduler(
             *this, seed, [this](const Change& change) { changes.push_back(change.text); },
             [this](std::uint64_t probes, const Target&, const std::string&) {
               ++reports;
               probes_reported += probes;
-            }) {
+            },
+            in_flight_max) {
     scheduler.pause_path(false, now);
   }
   void start(std::uint64_t probe, const Target& t) override {
@@ -49,9 +58,9 @@ class Site : public Prober {
           under_way.emplace_back(at, probe, id);
         } else {
           scheduler.completed(probe,
-                              unprobed           ? Outcome{Result::unknown, "too many open files"}
-                              : is_up(alive, id) ? Outcome{Result::success, {}}
-                                                 : Outcome{Result::failure, "connection timed out"},
+                              unprobed                           ? Outcome{Result::unknown, "too many open files"}
+                              : !alive.contains(id) || alive[id] ? Outcome{Result::success, {}}
+                                                                 : Outcome{Result::failure, "connection timed out"},
                               now);
         }
       }
@@ -61,7 +70,7 @@ class Site : public Prober {
 
   Time now{1000s};
   Time answer_after = 1ms;
-  HealthView alive;
+  std::map<std::uint32_t, bool> alive;  // those missing are
   std::vector<std::uint32_t> started;
   std::vector<std::tuple<Time, std::uint64_t, std::uint32_t>> under_way;
   std::vector<std::string> changes;
@@ -71,17 +80,17 @@ class Site : public Prober {
 };
 
 TEST(Verdict, ChangesOnlyAfterAFullRow) {
-  Verdict verdict(true);
+  Verdict verdict(Health::up);
   for (const bool ok : {false, false, true, false, false}) EXPECT_FALSE(verdict.observe(ok, 2, 3));
   EXPECT_TRUE(verdict.observe(false, 2, 3));
-  EXPECT_FALSE(verdict.up());
+  EXPECT_EQ(verdict.health(), Health::down);
   for (const bool ok : {true, false, true}) EXPECT_FALSE(verdict.observe(ok, 2, 3));
   EXPECT_TRUE(verdict.observe(true, 2, 3));
 }
 
 TEST(Scheduler, ReportsChangesOnlyAndSaysWhy) {
   Site site;
-  site.scheduler.set_targets({target(1)}, {}, site.now);
+  site.scheduler.set_targets({target(1)}, known_up(1), site.now);
   site.run_until(1060s);
   EXPECT_TRUE(site.changes.empty());
   site.alive[1] = false;
@@ -95,7 +104,8 @@ TEST(Scheduler, ReportsChangesOnlyAndSaysWhy) {
 
 TEST(Scheduler, ProbesThatCouldNotBeMadeChangeNothing) {
   Site site;
-  site.scheduler.set_targets({target(1), target(2)}, {{2, false}}, site.now);
+  site.scheduler.set_targets({target(1), target(2)}, {{1, {.health = Health::up}}, {2, {.health = Health::down}}},
+                             site.now);
   site.unprobed = true;
   site.run_until(1060s);
   EXPECT_TRUE(site.changes.empty());
@@ -108,13 +118,13 @@ TEST(Scheduler, ProbesThatCouldNotBeMadeChangeNothing) {
   EXPECT_EQ(site.changes.size(), 2u);
 }
 
-TEST(Scheduler, FindsADeadBackendWithinFallIntervals) {
+TEST(Scheduler, FindsADeadBackendWithinOneIntervalAndFallFastOnes) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     Site site(seed);
-    site.scheduler.set_targets({target(1)}, {}, site.now);
+    site.scheduler.set_targets({target(1)}, known_up(1), site.now);
     site.run_until(1010s);
     site.alive[1] = false;
-    site.run_until(1010s + 3 * 2s + 2ms);
+    site.run_until(1010s + 2040ms + 2 * 510ms + 3ms);  // the next probe, then two fast ones
     EXPECT_EQ(site.changes.size(), 1u) << "seed " << seed;
   }
 }
@@ -123,7 +133,7 @@ TEST(Scheduler, SpreadsTheFirstProbesOverTheInterval) {
   Site site;
   std::vector<Target> targets;
   for (std::uint32_t id = 1; id <= 1000; ++id) targets.push_back(target(id));
-  site.scheduler.set_targets(targets, {}, site.now);
+  site.scheduler.set_targets(targets, known_up(1000), site.now);
   for (int slice = 1; slice <= 10; ++slice) {
     site.started.clear();
     site.run_until(1000s + slice * 200ms);
@@ -133,14 +143,14 @@ TEST(Scheduler, SpreadsTheFirstProbesOverTheInterval) {
 }
 
 TEST(Scheduler, KeepsABoundOnProbesInFlightAndStillReachesAll) {
-  Site site;
+  Site site(1, 256);
   site.answer_after = 1s;
   std::vector<Target> targets;
   for (std::uint32_t id = 1; id <= 1000; ++id) targets.push_back(target(id));
-  site.scheduler.set_targets(targets, {}, site.now);
+  site.scheduler.set_targets(targets, known_up(1000), site.now);
   for (int i = 0; i < 100; ++i) {
     site.run_until(site.now + 100ms);
-    EXPECT_LE(site.under_way.size(), kProbesInFlightMax);
+    EXPECT_LE(site.under_way.size(), 256u);
   }
   EXPECT_EQ(std::set<std::uint32_t>(site.started.begin(), site.started.end()).size(), 1000u);
 }
@@ -148,8 +158,10 @@ TEST(Scheduler, KeepsABoundOnProbesInFlightAndStillReachesAll) {
 TEST(Scheduler, BeginsWithTheVerdictsItIsGiven) {
   Site site;
   site.alive[1] = false;
-  site.scheduler.set_targets({target(1), target(2)}, {{1, false}}, site.now);
-  EXPECT_EQ(site.scheduler.view(), (HealthView{{1, false}, {2, true}}));
+  site.scheduler.set_targets({target(1), target(2)}, {{1, {.health = Health::down}}, {2, {.health = Health::up}}},
+                             site.now);
+  EXPECT_EQ(site.scheduler.health(1), Health::down);
+  EXPECT_EQ(site.scheduler.health(2), Health::up);
   site.run_until(1060s);
   EXPECT_TRUE(site.changes.empty());
 }
@@ -157,16 +169,70 @@ TEST(Scheduler, BeginsWithTheVerdictsItIsGiven) {
 TEST(Scheduler, AVerdictSurvivesAChangeOfItsTarget) {
   Site site;
   site.alive[1] = false;
-  site.scheduler.set_targets({target(1)}, {}, site.now);
+  site.scheduler.set_targets({target(1)}, known_up(1), site.now);
   site.run_until(1010s);
   Target changed = target(1);
   changed.interval = 5s;
   site.scheduler.set_targets({changed}, {}, site.now);
-  EXPECT_FALSE(is_up(site.scheduler.view(), 1));
+  EXPECT_EQ(site.scheduler.health(1), Health::down);
   site.scheduler.set_targets({}, {}, site.now);
-  EXPECT_TRUE(site.scheduler.view().empty());
+  EXPECT_TRUE(site.scheduler.details().empty());
   site.run_until(1060s);
   EXPECT_EQ(site.changes.size(), 1u);
+}
+
+TEST(Scheduler, OneSuccessIsEnoughForWhoWasNeverAsked) {
+  Site site;
+  site.scheduler.set_targets({target(1)}, {}, site.now);
+  EXPECT_EQ(site.scheduler.health(1), Health::unknown);
+  site.run_until(1000s + 501ms);
+  EXPECT_THAT(site.changes, ElementsAre("web1 up: its first probe succeeded"));
+}
+
+TEST(Scheduler, ProbesKeepTheirIntervalWithinATwentieth) {
+  Site site;
+  site.scheduler.set_targets({target(1)}, known_up(1), site.now);
+  site.run_until(1002s);
+  std::size_t before = site.started.size();
+  for (int minute = 1; minute <= 60; ++minute) {
+    site.run_until(1002s + minute * 60s);
+    EXPECT_NEAR(static_cast<double>(site.started.size() - before), 30, 1.5);
+    before = site.started.size();
+  }
+}
+
+TEST(Scheduler, TrafficTakesABackendDownAndHoldsItThere) {
+  Site site;
+  site.scheduler.set_targets({target(1)}, known_up(1), site.now);
+  site.run_until(1010s);
+  site.scheduler.take_down(1, "10 connects in a row failed", 20s, site.now);
+  EXPECT_THAT(site.changes, ElementsAre("web1 down: 10 connects in a row failed"));
+  site.run_until(1030s);
+  EXPECT_EQ(site.changes.size(), 1u) << "probes succeed, but it is held";
+  site.run_until(1035s);
+  EXPECT_EQ(site.changes.size(), 2u);
+}
+
+// SIGSTOP, a suspended machine: no storm afterwards, and what was under way says nothing.
+TEST(Scheduler, StandingStillCausesNeitherAStormNorAVerdict) {
+  Site site;
+  std::vector<Target> targets;
+  for (std::uint32_t id = 1; id <= 1000; ++id) {
+    targets.push_back(target(id));
+    targets.back().fall = 1;
+  }
+  site.answer_after = 999ms;  // half of them are under way at any moment
+  site.scheduler.set_targets(targets, known_up(1000), site.now);
+  site.run_until(1010s);
+  site.now += 60s;
+  const auto pending = std::exchange(site.under_way, {});
+  EXPECT_GT(pending.size(), 100u);
+  for (const auto& [at, probe, id] : pending)
+    site.scheduler.completed(probe, {Result::failure, "connection timed out"}, site.now);
+  EXPECT_TRUE(site.changes.empty());
+  site.started.clear();
+  site.scheduler.advance(site.now);
+  EXPECT_LT(site.started.size(), 50u);
 }
 
 TEST(Scheduler, NothingFlapsWhileTheDataplaneIsAway) {
@@ -174,7 +240,7 @@ TEST(Scheduler, NothingFlapsWhileTheDataplaneIsAway) {
   Target direct = target(2);
   direct.via_path = false;
   site.answer_after = 100ms;
-  site.scheduler.set_targets({target(1), direct}, {}, site.now);
+  site.scheduler.set_targets({target(1), direct}, known_up(2), site.now);
   site.run_until(1010s);
   site.alive[1] = false;  // as every probe along the path sees it
   site.scheduler.pause_path(true, site.now);

@@ -7,6 +7,8 @@
 #include <map>
 #include <string>
 
+#include "controlplane/health/verdict.h"
+
 namespace headgate::health {
 
 using Time = std::chrono::nanoseconds;  // monotonic, since an arbitrary start
@@ -17,17 +19,23 @@ struct Target {
   asio::ip::tcp::endpoint endpoint;  // what a kernel socket connects to: the probe address, or the backend itself
   bool via_path = true;              // through the dataplane
   Time interval{}, timeout{};
+  Time fast_interval = Time::max();  // while the verdict is in question, when that is less
   unsigned rise = 1, fall = 1;
 
   friend bool operator==(const Target&, const Target&) = default;
 };
 
-// backend id -> up. An id that is missing counts as up: nothing is known against it.
-using HealthView = std::map<std::uint32_t, bool>;
-
+// What is known of a backend before it is asked. Missing: unknown.
+struct Known {
+  Health health = Health::unknown;
+  Time changed = Time::min();  // Time::min(): never
+  std::string cause{};
+};
+using HealthView = std::map<std::uint32_t, bool>;  // backend id -> up
 inline bool is_up(const HealthView& view, std::uint32_t backend_id) {
   const auto found = view.find(backend_id);
   return found == view.end() || found->second;
 }
+using KnownHealth = std::map<std::uint32_t, Known>;  // by backend id
 
 }  // namespace headgate::health

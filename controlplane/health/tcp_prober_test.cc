@@ -105,19 +105,19 @@ TEST(Checker, FollowsARealServerDownAndUp) {
   target.timeout = 500ms;
   target.rise = 2;
   target.fall = 2;
-  checker.set_targets({target}, {});
+  checker.set_targets({target}, {{7, {.health = Health::up}}});
   io.run_for(400ms);
   EXPECT_EQ(changes, 0);
   acceptor.reset();
   io.restart();
   io.run_for(5s);
   EXPECT_EQ(changes, 1);
-  EXPECT_FALSE(is_up(checker.view(), 7));
+  EXPECT_EQ(checker.health(7), Health::down);
   acceptor = std::make_unique<tcp::acceptor>(io, endpoint);
   io.restart();
   io.run_for(5s);
   EXPECT_EQ(changes, 2);
-  EXPECT_TRUE(is_up(checker.view(), 7));
+  EXPECT_EQ(checker.health(7), Health::up);
 }
 
 }  // namespace

@@ -1,0 +1,206 @@
+#include "controlplane/app/backend_watch.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <fstream>
+#include <random>
+#include <set>
+#include <sstream>
+
+#include "controlplane/config/durable_file.h"
+#include "controlplane/health/memory.h"
+
+namespace headgate::app {
+
+using health::Admin;
+using health::Checker;
+
+BackendWatch::BackendWatch(asio::io_context& io, std::string state_dir, std::string boot, Events& events,
+                           OnStates on_states)
+    : state_dir_(std::move(state_dir)),
+      boot_(std::move(boot)),
+      events_(events),
+      on_states_(std::move(on_states)),
+      checker_(io, std::random_device{}(), [this](const health::Change& change) { on_verdict(change); }),
+      refresh_timer_(io),
+      save_timer_(io) {}
+
+BackendWatch::~BackendWatch() {
+  if (save_armed_) save();
+}
+
+void BackendWatch::load() {
+  load_admin();
+  if (const auto text = config::read_file(memory_path())) memory_ = health::read_memory(*text, boot_);
+}
+
+// Lines of "ID drain" and "ID disable".
+void BackendWatch::load_admin() {
+  const auto text = config::read_file(admin_path());
+  if (!text) return;
+  std::istringstream lines(*text);
+  std::uint32_t id = 0;
+  std::string state;
+  while (lines >> id >> state) {
+    if (state == "drain") admin_[id] = Admin::drain;
+    if (state == "disable") admin_[id] = Admin::disabled;
+  }
+}
+
+config::Result<void> BackendWatch::save_admin() const {
+  std::string text;
+  for (const auto& [id, admin] : admin_)
+    text += std::to_string(id) + (admin == Admin::drain ? " drain\n" : " disable\n");
+  return config::write_file_durably(admin_path(), text);
+}
+
+void BackendWatch::set_pools(const config::v1::Config& config, const compile::IdTable& ids) {
+  remember();
+  pools_ = compile::pool_rules(config, ids);
+  standings_.set_pools(pools_, memory_, Checker::now());
+  for (const auto& [id, admin] : admin_) standings_.set_admin(id, admin, Checker::now());
+  refresh();
+}
+
+void BackendWatch::adopt(const std::map<std::uint32_t, bool>& running) {
+  for (const auto& [id, up] : running) {
+    const auto [known, fresh] = memory_.try_emplace(id);
+    if (fresh || known->second.known.health == health::Health::unknown)
+      known->second.known.health = up ? health::Health::up : health::Health::down;
+  }
+  standings_ = {};
+  standings_.set_pools(pools_, memory_, Checker::now());
+  for (const auto& [id, admin] : admin_) standings_.set_admin(id, admin, Checker::now());
+  refresh();
+}
+
+void BackendWatch::set_targets(const config::v1::Config& config, const compile::IdTable& ids) {
+  remember();
+  health::KnownHealth known;
+  for (const auto& [id, remembered] : memory_) known.emplace(id, remembered.known);
+  checker_.set_targets(compile::probe_targets(config, ids), known);
+  std::set<std::uint32_t> present;
+  for (const health::PoolRules& pool : pools_) {
+    for (const auto& backend : pool.backends) {
+      present.insert(backend.id);
+      standings_.set_health(backend.id, checker_.health(backend.id), Checker::now());
+    }
+  }
+  std::erase_if(memory_, [&](const auto& entry) { return !present.contains(entry.first); });
+  save_soon();
+  refresh_and_tell();
+}
+
+config::Result<void> BackendWatch::command(const std::vector<std::uint32_t>& backend_ids, Admin admin) {
+  const auto before = admin_;
+  for (const std::uint32_t id : backend_ids) {
+    if (admin == Admin::enabled) {
+      admin_.erase(id);
+    } else {
+      admin_[id] = admin;
+    }
+  }
+  if (auto saved = save_admin(); !saved) {
+    admin_ = before;
+    return saved;
+  }
+  for (const std::uint32_t id : backend_ids) standings_.set_admin(id, admin, Checker::now());
+  refresh_and_tell();
+  return {};
+}
+
+void BackendWatch::put_in_force(dataplane::v1::Snapshot& snapshot) const {
+  for (auto& pool : *snapshot.mutable_pool()) {
+    for (auto& backend : *pool.mutable_backend()) {
+      const health::InForce& state = standings_.in_force(backend.id());
+      backend.set_health(state.up ? dataplane::v1::UP : dataplane::v1::DOWN);
+      backend.set_weight(state.weight);
+      backend.set_drain(state.drain);
+    }
+  }
+}
+
+void BackendWatch::on_verdict(const health::Change& change) {
+  verdicts_.push_back(change);
+  standings_.set_health(change.backend_id, change.up ? health::Health::up : health::Health::down, Checker::now());
+  refresh_soon();
+  save_soon();
+}
+
+// One refresh looks at whole pools, so that thousands of verdicts in a row must not each cause one.
+void BackendWatch::refresh_soon() {
+  const health::Time now = Checker::now();
+  if (refreshed_ == health::Time::min() || now - refreshed_ >= kRefreshEvery) return refresh_and_tell();
+  refresh_at(refreshed_ + kRefreshEvery);
+}
+
+void BackendWatch::refresh_at(health::Time moment) {
+  if (refresh_due_ <= moment) return;
+  refresh_due_ = moment;
+  refresh_timer_.expires_at(std::chrono::steady_clock::time_point(moment));
+  refresh_timer_.async_wait([this](const asio::error_code& cancelled) {
+    if (!cancelled) refresh_and_tell();
+  });
+}
+
+BackendWatch::Changes BackendWatch::refresh() {
+  const health::Time now = Checker::now();
+  refreshed_ = now;
+  health::Standings::Refreshed result = standings_.refresh(now);
+  std::set<std::uint32_t> changed;
+  for (const auto& change : result.changes) changed.insert(change.backend_id);
+  for (const health::Change& verdict : std::exchange(verdicts_, {})) {
+    // That a backend which serves already is in fact up is no news.
+    if (!verdict.first || !verdict.up || changed.contains(verdict.backend_id)) events_.add("health", verdict.text);
+  }
+  for (const std::string& note : result.notes) events_.add("pool", note);
+  refresh_due_ = health::kNever;
+  refresh_timer_.cancel();
+  if (const health::Time next = standings_.next_deadline(now); next != health::Time::max()) refresh_at(next);
+  return std::move(result.changes);
+}
+
+void BackendWatch::refresh_and_tell() {
+  if (const Changes changes = refresh(); !changes.empty()) on_states_(changes);
+}
+
+void BackendWatch::remember() {
+  const auto details = checker_.details();
+  for (const health::PoolRules& pool : pools_) {
+    for (const auto& backend : pool.backends) {
+      health::Remembered& remembered = memory_[backend.id];
+      standings_.remember(backend.id, remembered);
+      const auto detail = details.find(backend.id);
+      if (detail == details.end()) continue;
+      remembered.known.changed = detail->second.changed;
+      remembered.known.cause = detail->second.cause;
+    }
+  }
+}
+
+void BackendWatch::save_soon() {
+  if (save_armed_) return;
+  save_armed_ = true;
+  save_timer_.expires_after(kSaveEvery);
+  save_timer_.async_wait([this](const asio::error_code& cancelled) {
+    if (!cancelled) save();
+  });
+}
+
+// Not synced: another start of the machine does not read it.
+void BackendWatch::save() {
+  save_armed_ = false;
+  remember();
+  const std::string fresh = memory_path() + ".new";
+  std::ofstream file(fresh, std::ios::trunc);
+  file << health::write_memory(memory_, boot_);
+  file.close();
+  const bool failed = !file || std::rename(fresh.c_str(), memory_path().c_str()) != 0;
+  if (failed && !save_failed_)
+    spdlog::warn("health: cannot write {}; after a restart of this process every backend is asked again",
+                 memory_path());
+  save_failed_ = failed;
+}
+
+}  // namespace headgate::app

@@ -1,0 +1,91 @@
+// Which state every backend is in force with: probes, commands and slow starts put together, kept over restarts.
+//
+//   Checker --verdicts--> Standings --states in force--> on_states, which pushes them
+//   commands ----------------^
+//
+// A new revision comes in two steps. set_pools() before its snapshot is pushed: new backends get a standing.
+// set_targets() once the dataplane runs it: only then the way to a new backend exists, and the removed ones are let go.
+//
+// STATE_DIR/backends.state has what was commanded, durable before it is in force. STATE_DIR/health.state has what was
+// found out, at most kSaveEvery old; losing it costs one probe per backend.
+#pragma once
+
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "controlplane/api/management.pb.h"
+#include "controlplane/app/events.h"
+#include "controlplane/compile/compile.h"
+#include "controlplane/config/result.h"
+#include "controlplane/health/checker.h"
+#include "controlplane/health/standings.h"
+
+namespace headgate::app {
+
+// Thread: that of the io_context.
+class BackendWatch {
+ public:
+  using Changes = std::vector<health::Standings::Change>;
+  using OnStates = std::function<void(const Changes&)>;
+  static constexpr std::chrono::milliseconds kRefreshEvery{5};  // the first change at once, then together
+  static constexpr std::chrono::seconds kSaveEvery{1};
+
+  BackendWatch(asio::io_context& io, std::string state_dir, std::string boot, Events& events, OnStates on_states);
+  ~BackendWatch();
+  BackendWatch(const BackendWatch&) = delete;
+  BackendWatch& operator=(const BackendWatch&) = delete;
+
+  void load();
+  // Tells nobody: the caller pushes everything.
+  void set_pools(const config::v1::Config& config, const compile::IdTable& ids);
+  void set_targets(const config::v1::Config& config, const compile::IdTable& ids);
+  // What the dataplane runs with, for backends of which nothing is known otherwise. Requires: set_pools() was called
+  // once, nothing is probed yet.
+  void adopt(const std::map<std::uint32_t, bool>& running);
+  void pause_path(bool paused) { checker_.pause_path(paused); }
+
+  // After an error nothing has changed.
+  config::Result<void> command(const std::vector<std::uint32_t>& backend_ids, health::Admin admin);
+
+  const health::InForce& in_force(std::uint32_t backend_id) const { return standings_.in_force(backend_id); }
+  void put_in_force(dataplane::v1::Snapshot& snapshot) const;
+  std::map<std::uint32_t, health::Detail> details() const { return checker_.details(); }
+  health::Admin admin(std::uint32_t backend_id) const { return standings_.admin(backend_id); }
+  const health::PoolRules::Backend* rule(std::uint32_t backend_id) const { return standings_.rule(backend_id); }
+  std::string why(std::uint32_t backend_id) const { return standings_.why(backend_id); }
+  std::vector<std::string> problems() const { return standings_.problems(); }
+  const health::Checker& checker() const { return checker_; }
+
+ private:
+  std::string admin_path() const { return state_dir_ + "/backends.state"; }
+  std::string memory_path() const { return state_dir_ + "/health.state"; }
+  void load_admin();
+  config::Result<void> save_admin() const;
+  void remember();  // brings memory_ up to date
+  void save();
+  void save_soon();
+  void on_verdict(const health::Change& change);
+  void refresh_soon();
+  void refresh_at(health::Time moment);
+  Changes refresh();
+  void refresh_and_tell();
+
+  const std::string state_dir_, boot_;
+  Events& events_;
+  OnStates on_states_;
+  std::map<std::uint32_t, health::Admin> admin_;  // by backend id; enabled ones are not in it
+  health::Memory memory_;                         // until a revision is settled, also of the one before
+  std::vector<health::PoolRules> pools_;
+  health::Standings standings_;
+  health::Checker checker_;
+  std::vector<health::Change> verdicts_;  // since the last refresh
+  asio::steady_timer refresh_timer_, save_timer_;
+  bool save_armed_ = false, save_failed_ = false;
+  health::Time refreshed_ = health::Time::min();
+  health::Time refresh_due_ = health::kNever;
+};
+
+}  // namespace headgate::app

@@ -1,0 +1,98 @@
+// What the daemon knows, for people: the answers to System and Backends.
+#include <chrono>
+
+#include "controlplane/app/daemon.h"
+#include "controlplane/config/address.h"
+
+namespace headgate::app {
+
+namespace pb = management::v1;
+
+namespace {
+
+const char* name_of(health::Health health) {
+  return health == health::Health::up ? "up" : health == health::Health::down ? "down" : "unknown";
+}
+
+std::string admin_of(health::Admin admin, bool drains) {
+  if (admin == health::Admin::disabled) return "disabled";
+  return admin == health::Admin::drain || drains ? "drain" : "enabled";
+}
+
+void describe_probes(const health::Detail& detail, pb::BackendState& out) {
+  out.set_since_s(health::Checker::unix_s(detail.changed));
+  out.set_cause(detail.cause);
+  out.set_last_probe_s(health::Checker::unix_s(detail.last));
+  out.set_last_success(detail.last_result == health::Result::success);
+  out.set_last_error(detail.last_error);
+  out.set_latency_us(
+      static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(detail.latency).count()));
+}
+
+}  // namespace
+
+void Daemon::describe(pb::SystemReply& reply) const {
+  reply.set_version(HEADGATE_VERSION);
+  reply.set_uptime_s(static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count()));
+  reply.set_dataplane_connected(connected_);
+  reply.set_in_sync(settled_);
+  std::uint32_t down = 0;
+  const auto details = backends_.details();
+  for (const auto& [id, detail] : details) {
+    if (detail.health != health::Health::down) continue;
+    ++down;
+    if (reply.problem_size() < 20)
+      reply.add_problem(detail.name + " is down: " + (detail.cause.empty() ? "as before the restart" : detail.cause));
+  }
+  std::uint32_t backends = 0;
+  std::map<std::uint32_t, bool> serves;
+  for (const auto& pool : wanted_.pool()) {
+    backends += static_cast<std::uint32_t>(pool.backend_size());
+    for (const auto& backend : pool.backend()) {
+      serves[pool.id()] |= backend.health() == dataplane::v1::UP && !backend.drain() && backend.weight() != 0;
+    }
+  }
+  for (const auto& service : wanted_.service()) {
+    if (!serves[service.pool_id()]) reply.add_problem("service " + service.name() + " has no backend that can serve");
+  }
+  for (const std::string& problem : backends_.problems()) reply.add_problem(problem);
+  reply.set_backends(backends);
+  reply.set_backends_down(down);
+  if (!connected_) reply.add_problem("the dataplane does not answer");
+  if (held_)
+    reply.add_problem("the dataplane refuses the configuration, and no earlier one is left: see show log");
+  else if (connected_ && !settled_)
+    reply.add_problem("the dataplane does not run the newest configuration yet");
+  if (configuration_.rolls_back_in_s(machine_now())) reply.add_problem("a commit waits for confirmation");
+}
+
+void Daemon::describe(pb::BackendsReply& reply) const {
+  const auto details = backends_.details();
+  std::map<std::uint32_t, std::uint32_t> ports;  // of pools, by a service that uses them
+  for (const auto& service : wanted_.service()) ports.emplace(service.pool_id(), service.port());
+  for (const auto& pool : wanted_.pool()) {
+    for (const auto& backend : pool.backend()) {
+      pb::BackendState& out = *reply.add_backend();
+      out.set_id(backend.id());
+      out.set_pool(pool.name());
+      out.set_name(backend.name());
+      const std::uint32_t port = backend.port() != 0 ? backend.port() : ports[pool.id()];
+      const bool v6 = backend.address().find(':') != std::string::npos;
+      out.set_address((v6 ? "[" + backend.address() + "]" : backend.address()) +
+                      (port == 0 ? "" : ":" + std::to_string(port)));
+      out.set_up(backend.health() == dataplane::v1::UP);
+      const health::PoolRules::Backend* rule = backends_.rule(backend.id());
+      out.set_admin(admin_of(backends_.admin(backend.id()), rule != nullptr && rule->drain));
+      out.set_weight(backend.weight());
+      out.set_weight_configured(rule != nullptr ? rule->weight : backend.weight());
+      out.set_note(backends_.why(backend.id()));
+      const auto detail = details.find(backend.id());
+      out.set_probed(detail != details.end());
+      out.set_health(detail == details.end() ? "unprobed" : name_of(detail->second.health));
+      if (detail != details.end()) describe_probes(detail->second, out);
+    }
+  }
+}
+
+}  // namespace headgate::app
