@@ -57,7 +57,7 @@ class BackendWatch {
   const health::PoolRules::Backend* rule(std::uint32_t backend_id) const { return standings_.rule(backend_id); }
   std::string why(std::uint32_t backend_id) const { return standings_.why(backend_id); }
   std::vector<std::string> problems() const { return standings_.problems(); }
-  const health::Checker& checker() const { return checker_; }
+  void describe(management::v1::SystemReply& reply) const;
 
  private:
   std::string admin_path() const { return state_dir_ + "/backends.state"; }

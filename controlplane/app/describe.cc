@@ -31,6 +31,28 @@ void describe_probes(const health::Detail& detail, pb::BackendState& out) {
 
 }  // namespace
 
+void BackendWatch::describe(pb::SystemReply& reply) const {
+  for (const health::Standings::Pool& pool : standings_.pools()) {
+    pb::PoolSummary& out = *reply.add_pool();
+    out.set_name(pool.rules.name);
+    out.set_backends(static_cast<std::uint32_t>(pool.rules.backends.size()));
+    out.set_healthy(pool.state.healthy);
+    out.set_minimum_healthy(pool.rules.minimum_healthy);
+    out.set_below_minimum(pool.state.below_minimum);
+    out.set_backups_serve(pool.state.backups_serve);
+  }
+  const health::Counters& counters = checker_.counters();
+  pb::ProbeSummary& probes = *reply.mutable_probes();
+  probes.set_started(counters.started);
+  probes.set_succeeded(counters.succeeded);
+  probes.set_failed(counters.failed);
+  probes.set_not_made(counters.unknown);
+  probes.set_late(counters.late);
+  probes.set_lag_max_us(
+      static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(counters.lag_max).count()));
+  probes.set_under_way(static_cast<std::uint32_t>(checker_.in_flight()));
+}
+
 void Daemon::describe(pb::SystemReply& reply) const {
   reply.set_version(HEADGATE_VERSION);
   reply.set_uptime_s(static_cast<std::uint64_t>(
@@ -56,6 +78,7 @@ void Daemon::describe(pb::SystemReply& reply) const {
   for (const auto& service : wanted_.service()) {
     if (!serves[service.pool_id()]) reply.add_problem("service " + service.name() + " has no backend that can serve");
   }
+  backends_.describe(reply);
   for (const std::string& problem : backends_.problems()) reply.add_problem(problem);
   reply.set_backends(backends);
   reply.set_backends_down(down);

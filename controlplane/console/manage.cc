@@ -60,6 +60,31 @@ int show_system(Client& client) {
   return 0;
 }
 
+namespace {
+
+std::string state_of(const mg::BackendState& backend) {
+  if (backend.admin() == "disabled") return "disabled";
+  if (!backend.up()) return backend.health() == "unknown" ? "waits" : "DOWN";
+  if (backend.admin() == "drain") return "drain";
+  return backend.note().starts_with("backup") ? "standby" : "up";
+}
+
+std::string probe_of(const mg::BackendState& backend) {
+  if (!backend.probed()) return "none";
+  if (backend.last_probe_s() == 0) return "not yet";
+  return backend.last_success() ? std::to_string(backend.latency_us()) + "us" : "failed";
+}
+
+// What holds it back now, or what the last probe met, or how it came to be what it is.
+std::string why_of(const mg::BackendState& backend) {
+  if (!backend.note().empty()) return backend.note();
+  const bool news = !backend.last_success() && !backend.last_error().empty() &&
+                    backend.cause().find(backend.last_error()) == std::string::npos;
+  return news ? backend.last_error() : backend.cause();
+}
+
+}  // namespace
+
 int show_backends(Client& client) {
   grpc::ClientContext context;
   Client::soon(context);
@@ -68,21 +93,36 @@ int show_backends(Client& client) {
   if (client.json()) return print_json(reply);
   Table table({"BACKEND", "POOL", "ADDRESS", "STATE", ">SINCE", ">WEIGHT", ">PROBE", "WHY"});
   for (const auto& backend : reply.backend()) {
-    const std::string state = backend.admin() == "disabled" ? "disabled"
-                              : !backend.up()               ? "DOWN"
-                              : backend.admin() == "drain"  ? "drain"
-                                                            : "up";
-    const std::string probe = !backend.probed()             ? "none"
-                              : backend.last_probe_s() == 0 ? "not yet"
-                              : backend.last_success()      ? std::to_string(backend.latency_us()) + "us"
-                                                            : "failed";
-    std::string why = backend.cause();
-    if (!backend.last_success() && !backend.last_error().empty() && why.find(backend.last_error()) == std::string::npos)
-      why = backend.last_error();
-    table.row({backend.name(), backend.pool(), backend.address(), state, ago(backend.since_s()),
-               std::to_string(backend.weight()), probe, why});
+    table.row({backend.name(), backend.pool(), backend.address(), state_of(backend), ago(backend.since_s()),
+               std::to_string(backend.weight_configured()), probe_of(backend), why_of(backend)});
   }
   print(table);
+  return 0;
+}
+
+int show_health(Client& client) {
+  grpc::ClientContext context;
+  Client::soon(context);
+  mg::SystemReply reply;
+  if (const int code = client.check(client.stub().System(&context, {}, &reply))) return code;
+  if (client.json()) return print_json(reply);
+  Table table({"POOL", ">HEALTHY", ">BACKENDS", ">MINIMUM", "STATE"});
+  for (const auto& pool : reply.pool()) {
+    const std::string state = pool.below_minimum()   ? "BELOW MINIMUM"
+                              : pool.healthy() == 0  ? "NONE SERVES"
+                              : pool.backups_serve() ? "backups serve"
+                                                     : "ok";
+    table.row({pool.name(), std::to_string(pool.healthy()), std::to_string(pool.backends()),
+               pool.minimum_healthy() == 0 ? "none" : std::to_string(pool.minimum_healthy()), state});
+  }
+  print(table);
+  const auto& probes = reply.probes();
+  std::printf("\nprobes  %llu started, %llu succeeded, %llu failed, %llu could not be made, %u under way\n",
+              static_cast<unsigned long long>(probes.started()), static_cast<unsigned long long>(probes.succeeded()),
+              static_cast<unsigned long long>(probes.failed()), static_cast<unsigned long long>(probes.not_made()),
+              probes.under_way());
+  std::printf("late    %llu by more than a twentieth of their interval, at most %.1f ms\n",
+              static_cast<unsigned long long>(probes.late()), probes.lag_max_us() / 1000.0);
   return 0;
 }
 

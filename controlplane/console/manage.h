@@ -10,6 +10,7 @@ namespace headgate::console {
 
 int show_system(Client& client);
 int show_backends(Client& client);
+int show_health(Client& client);
 int show_commits(Client& client);
 int show_configuration(Client& client, std::uint64_t revision, bool as_set_commands);
 int show_log(Client& client, unsigned lines, bool follow);

@@ -135,6 +135,8 @@ struct Commands {
 void Commands::add_management(CLI::App* show) {
   actions[show->add_subcommand("system", "version, state, and what is wrong")] = show_system;
   actions[show->add_subcommand("backends", "backends: state, since when and why, last probe")] = show_backends;
+  actions[show->add_subcommand("health", "pools: how many can serve; probes: how many, and whether in time")] =
+      show_health;
   actions[show->add_subcommand("commits", "the history of the configuration")] = show_commits;
   CLI::App* config = show->add_subcommand("configuration", "the running configuration");
   config->add_option("form", config_form, "set: as set commands")->check(CLI::IsMember({"set"}));

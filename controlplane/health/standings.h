@@ -63,6 +63,11 @@ class Standings {
   void remember(std::uint32_t backend_id, Remembered& out) const;  // all but since when and why it is up or down
   // Sentences on pools that are not as they should be.
   std::vector<std::string> problems() const;
+  struct Pool {
+    PoolRules rules;
+    PoolState state{};
+  };
+  const std::vector<Pool>& pools() const { return pools_; }
 
  private:
   struct Entry {
@@ -71,10 +76,6 @@ class Standings {
     Time slow_start_since = Time::min();
     InForce in_force{};
     Why why = Why::nothing;
-  };
-  struct Pool {
-    PoolRules rules;
-    PoolState state{};
   };
   Entry* find(std::uint32_t backend_id);
   const Entry* find(std::uint32_t backend_id) const;

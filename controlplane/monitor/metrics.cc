@@ -95,13 +95,33 @@ void system(Page& page, const Sample& sample) {
   page.gauge("headgate_problems", "What show system calls a problem.", {}, s.problem_size());
 }
 
+void health(Page& page, const Sample& sample) {
+  for (const auto& pool : sample.system.pool()) {
+    const Labels labels{{"pool", pool.name()}};
+    page.gauge("headgate_pool_backends", "Backends of the pool.", labels, pool.backends());
+    page.gauge("headgate_pool_healthy_backends", "Backends that could serve, resting backups among them.", labels,
+               pool.healthy());
+    page.gauge("headgate_pool_minimum_healthy_backends", "The configured minimum; 0: none.", labels,
+               pool.minimum_healthy());
+    page.gauge("headgate_pool_backups_serve", "1 while backups serve.", labels, pool.backups_serve());
+  }
+  const auto& probes = sample.system.probes();
+  const auto results = "Probes, by what they said of the backend; not_made: nothing, for a cause on this box.";
+  page.counter("headgate_probes_total", results, {{"result", "success"}}, probes.succeeded());
+  page.counter("headgate_probes_total", results, {{"result", "failure"}}, probes.failed());
+  page.counter("headgate_probes_total", results, {{"result", "not_made"}}, probes.not_made());
+  page.counter("headgate_probes_late_total", "Probes behind their time by a twentieth of the interval.", {},
+               probes.late());
+  page.gauge("headgate_probes_under_way", "Probes without a result yet.", {}, probes.under_way());
+}
+
 void backends(Page& page, const Sample& sample) {
   for (const auto& b : sample.backends.backend()) {
     const Labels labels{{"pool", b.pool()}, {"backend", b.name()}};
-    page.gauge("headgate_backend_up", "1 unless its probes fail or it is disabled.", labels, b.up());
+    page.gauge("headgate_backend_up", "1 while it takes part in balancing, or would but for draining.", labels, b.up());
     page.gauge("headgate_backend_draining", "1 while it takes no new flows on purpose.", labels,
                b.admin() != "enabled");
-    page.gauge("headgate_backend_weight", "Share of new flows, as in force.", labels, b.weight());
+    page.gauge("headgate_backend_weight", "Share of new flows, as configured.", labels, b.weight_configured());
     if (b.probed() && b.last_probe_s() != 0)
       page.gauge("headgate_backend_probe_latency_seconds", "Of the last probe that succeeded.", labels,
                  b.latency_us() / 1e6);
@@ -187,6 +207,7 @@ void workers(Page& page, const dp::StatsReply& stats) {
 std::string render(const Sample& sample) {
   Page page;
   system(page, sample);
+  health(page, sample);
   backends(page, sample);
   if (sample.stats) {
     counts(page, *sample.stats);
