@@ -177,6 +177,7 @@ void Daemon::on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1
 void Daemon::push() {
   wanted_ = compile::compile(configuration_.config(), configuration_.ids());
   backends_.put_in_force(wanted_);
+  wanted_.set_digest(compile::digest_of(wanted_));
   wanted_backends_.clear();
   for (auto& pool : *wanted_.mutable_pool()) {
     for (auto& backend : *pool.mutable_backend()) wanted_backends_[backend.id()] = &backend;

@@ -52,6 +52,33 @@ TEST(Validate, FieldsAreHeldToTheirOptions) {
   });
 }
 
+TEST(Validate, RulesOfAPoolMustMakeSense) {
+  const auto of = [](const std::string& rules) {
+    return diagnostics_of(std::string(kSite) + "pool { name: \"p\" backend { name: \"b\" address: \"10.10.0.22\" } " +
+                          rules +
+                          " }\nservice { name: \"s\" address: \"192.0.2.101\" port: 80 protocol: TCP pool: \"p\" }");
+  };
+  const std::string check = "health_check { tcp {} } ";
+  EXPECT_EQ(of(check + "minimum_healthy: 1 below_minimum: FAIL passive {} slow_start_s: 9"), "");
+  EXPECT_EQ(
+      of(check + "minimum_healthy: 2"),
+      "x:2:86: warning: minimum_healthy is 2, but pool \"p\" has 1 backends: the alarm never ends; lower it or add "
+      "backends\n");
+  EXPECT_EQ(of(check + "below_minimum: USE_ALL"),
+            "x:2:86: warning: below_minimum has no effect without minimum_healthy; set minimum_healthy or remove it\n");
+  EXPECT_EQ(of(check + "algorithm: MAGLEV slow_start_s: 9"),
+            "x:2:104: warning: with algorithm MAGLEV each step of a slow start moves clients to another backend; remove "
+            "slow_start_s or use ROUND_ROBIN or LEAST_CONNECTIONS\n");
+  EXPECT_NE(of("passive {}").find("passive takes a backend down and nothing would bring it back"),
+            std::string::npos);
+  EXPECT_NE(of("health_check { tcp {} fast_interval_ms: 3000 }").find("is above interval_ms 2000 and has no effect"),
+            std::string::npos);
+  EXPECT_NE(diagnostics_of(std::string(kSite) + "pool { name: \"p\" backend { name: \"b\" address: \"10.10.0.22\" "
+                                                "backup: 1 } health_check { tcp {} } }")
+                .find("every backend of pool \"p\" is a backup"),
+            std::string::npos);
+}
+
 TEST(Validate, AllSemanticErrorsComeAtOnceInOrder) {
   EXPECT_EQ(diagnostics_of(std::string(kSite) + R"(service {
   name: "web"

@@ -1,6 +1,7 @@
 """The box of a site: its files, the supervisor that runs the two daemons, and ways to look at them."""
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -127,20 +128,26 @@ class Box:
             self.reload()
 
     def reload(self, config: Config | None = None, timeout: float = 10) -> int:
-        """Has the control plane read its file again and returns the generation that then runs: a new one, unless the file says
-        what runs already. Requires with `config`: it is valid, and differs from what runs in more than its text."""
-        before = self.running().generation
+        """Has the control plane read its file again and returns the generation that then runs: that of a new revision, unless the
+        file says what is in force already. Requires with `config`: it is valid, and differs from what runs in more than its text."""
+        before = self.revision_that_runs()
         if config is not None:
             if self.config_file.read_text() == FILE_HEADER + config.text():
-                return before
+                return self.running().generation
             self.write_config(config)
         self.signal("headgate-controlplane", signal.SIGHUP)
         try:
-            wait_for(lambda: self.running().generation > before, f"a generation after {before}", timeout)
+            wait_for(lambda: self.revision_that_runs() > before, f"a revision after {before}", timeout)
         except TimeoutError:
             if config is not None:
                 raise
         return self.running().generation
+
+    def revision_that_runs(self) -> int:
+        """0 while the dataplane does not run what is in force, or the control plane does not answer."""
+        done = self.cli("show", "system", "--json", check=False)
+        system = json.loads(done.stdout) if done.returncode == 0 else {}
+        return int(system["revision"]["number"]) if system.get("in_sync") else 0
 
     # -- daemons ---------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ class Backend:
     drain: bool = False
     max_connections: int = 0
     port: int = 0
+    backup: int = 0
     families: tuple[int, ...] = (4, 6)
 
     def text(self) -> Text:
@@ -33,6 +34,7 @@ class Backend:
         lines += [f"weight: {self.weight}"] if self.weight != 1 else []
         lines += ["drain: true"] if self.drain else []
         lines += [f"max_connections: {self.max_connections}"] if self.max_connections else []
+        lines += [f"backup: {self.backup}"] if self.backup else []
         return block("backend", lines)
 
 
@@ -50,6 +52,7 @@ class Pool:
     interval_ms: int = 500
     fall: int = 3
     rise: int = 2
+    extra: str = ""  # written as it is
 
     def text(self) -> Text:
         lines = [f'name: "{self.name}"']
@@ -61,6 +64,7 @@ class Pool:
                                             f"rise: {self.rise}", f"fall: {self.fall}"])
         lines += block("persistence", [f"timeout_s: {self.persistence_s}"]) if self.persistence_s else []
         lines += [f"on_removal: {self.on_removal}"] if self.on_removal else []
+        lines += [self.extra] if self.extra else []
         return block("pool", lines)
 
 
