@@ -251,22 +251,27 @@ def logs(arguments: argparse.Namespace) -> int:
     return 0
 
 
+SAYS_WHAT_RUNS = "says what runs already"  # the control plane's log
+
+
 def reload(arguments: argparse.Namespace) -> int:
     box = existing_site().box
     before = box.running()
     judgement = box.judge_config()
     print("".join(f"{line}\n" for line in judgement.said), end="")
-    if judgement.digest is None:
+    if not judgement.good:
         raise Refused(f"the file has errors; generation {before.generation} goes on as before")
-    if before.digest.startswith(judgement.digest):
-        print(f"The file says what runs already: generation {before.generation} goes on.")
-        return 0
+    revision, said = box.revision_that_runs(), box.log_count(SAYS_WHAT_RUNS)
     box.signal("headgate-controlplane", signal.SIGHUP)
-    wanted = lambda: (running := box.running_or_none()) and running.digest.startswith(judgement.digest) and running
+    wanted = lambda: box.revision_that_runs() > revision or box.log_count(SAYS_WHAT_RUNS) > said
     try:
-        print(f"Generation {wait_for(wanted, 'the new configuration to run').generation} runs.")
+        wait_for(wanted, "the new configuration to run")
     except TimeoutError as late:
         raise TimeoutError(f"{late}\nThe last lines of the box's log:\n{box.log_tail()}") from None
+    if box.log_count(SAYS_WHAT_RUNS) > said:
+        print(f"The file says what runs already: generation {before.generation} goes on.")
+    else:
+        print(f"Generation {box.running().generation} runs.")
     return 0
 
 

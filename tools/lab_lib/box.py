@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ class BoxOptions:
 
 @dataclass(frozen=True)
 class Judgement:
-    digest: str | None  # of the snapshot that it would be, shortened; None with errors
+    good: bool
     said: list[str]     # every error and warning, with its place
 
 
@@ -118,8 +117,8 @@ class Box:
         done = run(str(self.bin / "headgate-controlplane"), "--config", str(self.config_file), "--state-dir", str(self.home), "--check",
                    check=False)
         if done.returncode != 0:
-            return Judgement(None, done.stderr.splitlines())
-        return Judgement(re.search(r"digest (\S+)", done.stdout)[1], [line for line in done.stdout.splitlines() if "warning: " in line])
+            return Judgement(False, done.stderr.splitlines())
+        return Judgement(True, [line for line in done.stdout.splitlines() if "warning: " in line])
 
     def put_back(self, text: str) -> None:
         """Has the box run this configuration text again."""
@@ -193,6 +192,11 @@ class Box:
         """The console, as an operator on the box types it."""
         return run("ip", "netns", "exec", self.network.namespace(HOST), str(self.bin / "headgate"), "--management", str(self.management),
                    *arguments, check=check, timeout=timeout)
+
+    def log_count(self, words: str) -> int:
+        """How many lines of the daemons' log have these words."""
+        log = self.processes.log(HOST, "supervisor")
+        return log.read_text(errors="replace").count(words) if log.exists() else 0
 
     def log_tail(self, lines: int = 20) -> str:
         log = self.processes.log(HOST, "supervisor")
