@@ -38,5 +38,7 @@ std::vector<PassiveRule> passive_rules(const config::v1::Config& config, const I
 
 // What to probe, and by which addresses. Requires: as compile(), and probe_prefix_problem() is empty.
 std::vector<health::Target> probe_targets(const config::v1::Config& config, const IdTable& ids);
+// Which agents to ask. An outcome's `answer` is for health::parse_agent_reply().
+std::vector<health::Target> agent_targets(const config::v1::Config& config, const IdTable& ids);
 
 }  // namespace headgate::compile

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <map>
 
+#include "controlplane/compile/checks.h"
 #include "controlplane/compile/compile.h"
 #include "controlplane/compile/expand.h"
+#include "controlplane/config/health_check.h"
 #include "controlplane/config/validate.h"
 
 namespace headgate::compile {
@@ -20,9 +22,10 @@ ProbePrefixes prefixes_of(const config::v1::Probe& probe) {
           *config::parse_prefix(probe.has_prefix_v6() ? probe.prefix_v6() : config::kProbePrefixV6)};
 }
 
-// Port to probe; validation made sure that there is exactly one answer.
+// Port to probe; validation made sure that there is exactly one answer. 0: there are no ports (icmp).
 unsigned port_of(const config::v1::HealthCheck& check, const config::v1::Backend& backend, unsigned service_port) {
-  if (check.tcp().has_port()) return check.tcp().port();
+  if (check.has_icmp()) return 0;
+  if (const auto port = config::port_of(check)) return *port;
   return backend.has_port() ? backend.port() : service_port;
 }
 
@@ -36,6 +39,53 @@ health::Target make_target(const config::v1::HealthCheck& check) {
   target.fall = check.has_fall() ? check.fall() : 3;
   return target;
 }
+
+health::Target make_target(const config::v1::Agent& agent) {
+  health::Target target;
+  target.via_path = agent.via() == config::v1::HealthCheck::PATH;
+  target.interval = std::chrono::milliseconds(agent.has_interval_ms() ? agent.interval_ms() : 2000);
+  target.timeout = std::chrono::milliseconds(agent.has_timeout_ms() ? agent.timeout_ms() : 1000);
+  return target;
+}
+
+// Gives targets their backend: its id, names and addresses.
+class Addressing {
+ public:
+  Addressing(const config::v1::Config& config, const IdTable& ids)
+      : parts_(expand(config)), prefixes_(prefixes_of(config.probe())), ids_(ids), first_service_(parts_.pools.size()) {
+    for (const ServicePart& service : parts_.services) {
+      if (first_service_[service.pool] == nullptr) first_service_[service.pool] = &service;
+    }
+  }
+
+  const std::vector<PoolPart>& pools() const { return parts_.pools; }
+
+  // Requires: target.via_path is set. `pool` is one of pools().
+  void fill(health::Target& target, const PoolPart& pool, const BackendPart& backend, unsigned port) const {
+    const bool v4 = family_of(pool);
+    target.backend_id = ids_.find(Kind::backend, backend.key);
+    target.name = backend.backend->name() + " (pool " + pool.name + ", " +
+                  (port != 0 ? config::endpoint_text(backend.address, port) : backend.address.to_string()) + ")";
+    target.backend = backend.backend->name();
+    target.address = backend.address;
+    const Prefix& prefix = v4 ? prefixes_.v4 : prefixes_.v6;
+    const Address address = target.via_path ? *prefix.at(target.backend_id) : backend.address;
+    target.endpoint = {address, static_cast<std::uint16_t>(port)};
+  }
+
+ private:
+  // The dataplane probes a pool as its first service: with that one's packets, so in that one's family (a tunnel may
+  // lead to backends of the other).
+  bool family_of(const PoolPart& pool) const {
+    const ServicePart* service = first_service_[static_cast<std::size_t>(&pool - parts_.pools.data())];
+    return service != nullptr ? service->address.is_v4() : pool.backends.front().address.is_v4();
+  }
+
+  const Parts parts_;
+  const ProbePrefixes prefixes_;
+  const IdTable& ids_;
+  std::vector<const ServicePart*> first_service_;  // by pool
+};
 
 }  // namespace
 
@@ -55,33 +105,32 @@ std::string probe_prefix_problem(const config::v1::Config& config, const IdTable
 }
 
 std::vector<health::Target> probe_targets(const config::v1::Config& config, const IdTable& ids) {
-  const Parts parts = expand(config);
+  const Addressing addressing(config, ids);
   std::map<std::string, unsigned> service_port;
   for (const config::v1::Service& service : config.service()) service_port.emplace(service.pool(), service.port());
-  const ProbePrefixes prefixes = prefixes_of(config.probe());
-  // The dataplane probes a pool as its first service: with that one's packets, so in that one's family (a tunnel may
-  // lead to backends of the other).
-  std::vector<const ServicePart*> first_service(parts.pools.size(), nullptr);
-  for (const ServicePart& service : parts.services) {
-    if (first_service[service.pool] == nullptr) first_service[service.pool] = &service;
-  }
   std::vector<health::Target> targets;
-  for (std::size_t i = 0; i < parts.pools.size(); ++i) {
-    const PoolPart& pool = parts.pools[i];
+  for (const PoolPart& pool : addressing.pools()) {
     if (!pool.pool->has_health_check()) continue;
-    const config::v1::HealthCheck& check = pool.pool->health_check();
-    const bool v4 =
-        first_service[i] != nullptr ? first_service[i]->address.is_v4() : pool.backends.front().address.is_v4();
+    health::Target common = make_target(pool.pool->health_check());
+    common.check = check_of(*pool.pool);
     for (const BackendPart& backend : pool.backends) {
-      health::Target target = make_target(check);
-      const unsigned port = port_of(check, *backend.backend, service_port[pool.pool->name()]);
-      target.backend_id = ids.find(Kind::backend, backend.key);
-      target.name =
-          backend.backend->name() + " (pool " + pool.name + ", " + config::endpoint_text(backend.address, port) + ")";
-      const Prefix& prefix = v4 ? prefixes.v4 : prefixes.v6;
-      const Address address = target.via_path ? *prefix.at(target.backend_id) : backend.address;
-      target.endpoint = {address, static_cast<std::uint16_t>(port)};
-      targets.push_back(std::move(target));
+      health::Target& target = targets.emplace_back(common);
+      addressing.fill(target, pool, backend,
+                      port_of(pool.pool->health_check(), *backend.backend, service_port[pool.pool->name()]));
+    }
+  }
+  return targets;
+}
+
+std::vector<health::Target> agent_targets(const config::v1::Config& config, const IdTable& ids) {
+  const Addressing addressing(config, ids);
+  std::vector<health::Target> targets;
+  for (const PoolPart& pool : addressing.pools()) {
+    if (!pool.pool->has_agent()) continue;
+    health::Target common = make_target(pool.pool->agent());
+    common.check = agent_check_of(*pool.pool);
+    for (const BackendPart& backend : pool.backends) {
+      addressing.fill(targets.emplace_back(common), pool, backend, pool.pool->agent().port());
     }
   }
   return targets;

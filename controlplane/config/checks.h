@@ -67,6 +67,7 @@ void check_routes(const Site& site, Report& report);
 void check_local_addresses(Site& site, Report& report);
 void check_probe(const Site& site, Report& report);
 void check_pool_rules(const v1::Config& config, const Node& pool_node, const v1::Pool& pool, Report& report);
+void check_probes(const Site& site, const Node& pool_node, const v1::Pool& pool, Report& report);
 void check_pools(const Site& site, Report& report);  // Requires: check_services filled pools_in_use
 void check_services(Site& site, Report& report);
 

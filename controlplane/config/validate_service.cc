@@ -191,25 +191,6 @@ class ServiceCheck {
   const v1::Pool* pool_ = nullptr;
 };
 
-// Port to probe a backend on when neither check nor backend says one: the one port of the services that use the pool.
-std::set<std::uint32_t> service_ports(const v1::Config& config, const std::string& pool) {
-  std::set<std::uint32_t> ports;
-  for (const v1::Service& service : config.service()) {
-    if (service.pool() == pool) ports.insert(service.port());
-  }
-  return ports;
-}
-
-bool only_udp(const v1::Config& config, const std::string& pool) {
-  bool any = false;
-  for (const v1::Service& service : config.service()) {
-    if (service.pool() != pool) continue;
-    if (service.protocol() != v1::Service::UDP) return false;
-    any = true;
-  }
-  return any;
-}
-
 void check_backend(const Site& site, const Node& node, const v1::Backend& backend, Report& report,
                    std::map<std::pair<Address, std::uint32_t>, std::string>& endpoints) {
   int count[2] = {0, 0};
@@ -242,41 +223,6 @@ void check_backend(const Site& site, const Node& node, const v1::Backend& backen
       report.warn(where, address->to_string() + " is on no link and behind no route",
                   "add a route or correct the address");
     }
-  }
-}
-
-void check_health(const Site& site, const Node& pool_node, const v1::Pool& pool, Report& report) {
-  if (!pool.has_health_check()) {
-    report.warn(pool_node.location(),
-                "pool " + quoted(pool.name()) + " has no health_check: a dead backend keeps getting flows",
-                "add health_check { tcp {} }");
-    return;
-  }
-  const v1::HealthCheck& check = pool.health_check();
-  const Node node = pool_node.child("health_check");
-  if (check.via() == v1::HealthCheck::PATH && !site.config->has_probe()) {
-    report.error(node.location(), "probes along the path of traffic need a probe block and there is none",
-                 "add probe { port: ... } or set via: KERNEL");
-  }
-  const std::uint32_t interval = check.has_interval_ms() ? check.interval_ms() : 2000;
-  const std::uint32_t timeout = check.has_timeout_ms() ? check.timeout_ms() : 1000;
-  if (timeout > interval) {
-    report.warn(node.location(),
-                "timeout_ms " + std::to_string(timeout) + " is above interval_ms " + std::to_string(interval) +
-                    ": a dead backend is probed less often",
-                "raise interval_ms or lower timeout_ms");
-  }
-  if (check.tcp().has_port()) return;
-  if (only_udp(*site.config, pool.name())) {
-    report.warn(node.location(), "a TCP probe for a pool that only serves UDP",
-                "make sure that the backends listen on TCP too, or set tcp { port: ... }");
-  }
-  for (const v1::Backend& backend : pool.backend()) {
-    if (backend.has_port() || service_ports(*site.config, pool.name()).size() <= 1) continue;
-    report.error(node.location(),
-                 "services on several ports use pool " + quoted(pool.name()) + ": it is open which one to probe",
-                 "set tcp { port: ... }");
-    return;
   }
 }
 
@@ -335,7 +281,7 @@ void check_pools(const Site& site, Report& report) {
     for (int k = 0; k < pool.backend_size(); ++k) {
       check_backend(site, node.child("backend", k), pool.backend(k), report, endpoints);
     }
-    check_health(site, node, pool, report);
+    check_probes(site, node, pool, report);
     check_pool_rules(*site.config, node, pool, report);
   }
   check_totals(site, report);

@@ -22,7 +22,7 @@ Time Checker::now() {
 }
 
 Checker::Checker(asio::io_context& io, std::uint64_t seed, Scheduler::OnChange on_change)
-    : prober_(io,
+    : prober_(io, seed,
               [this](std::uint64_t probe, const Outcome& outcome) {
                 scheduler_.completed(probe, outcome, now());
                 run();

@@ -3,7 +3,7 @@
 
 #include <asio/steady_timer.hpp>
 
-#include "controlplane/health/tcp_prober.h"
+#include "controlplane/health/prober_set.h"
 
 namespace headgate::health {
 
@@ -26,7 +26,7 @@ class Checker {
  private:
   void run();  // starts what is due and arms the timer for the next
 
-  TcpProber prober_;
+  ProberSet prober_;
   Scheduler scheduler_;
   asio::steady_timer timer_;
   Time armed_ = kNever;  // when the timer goes off

@@ -33,7 +33,8 @@ enum class Result : std::uint8_t {
 
 struct Outcome {
   Result result = Result::failure;
-  std::string cause;  // unless a success: "connection timed out"
+  std::string cause{};   // unless a success: "connection timed out"
+  std::string answer{};  // of an agent, at most 1 KiB
 };
 
 class Prober {

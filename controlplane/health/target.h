@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "controlplane/health/check.h"
 #include "controlplane/health/verdict.h"
 
 namespace headgate::health {
@@ -21,6 +22,9 @@ struct Target {
   Time interval{}, timeout{};
   Time fast_interval = Time::max();  // while the verdict is in question, when that is less
   unsigned rise = 1, fall = 1;
+  SharedCheck check{};
+  std::string backend{};        // its name alone: "web1"
+  asio::ip::address address{};  // its own, also when `endpoint` is a probe address
 
   friend bool operator==(const Target&, const Target&) = default;
 };

@@ -1,83 +1,38 @@
 #include "controlplane/health/tcp_prober.h"
 
-#include <asio/ip/tcp.hpp>
-#include <asio/post.hpp>
-#include <asio/steady_timer.hpp>
-#include <cctype>
-#include <cerrno>
-#include <memory>
-
 namespace headgate::health {
 namespace {
 
-struct Attempt {
-  explicit Attempt(asio::io_context& io) : socket(io), deadline(io) {}
-  asio::ip::tcp::socket socket;
-  asio::steady_timer deadline;
-  bool timed_out = false;
+class Connect : public TcpAttempt {
+ public:
+  using TcpAttempt::TcpAttempt;
+
+ protected:
+  void connected() override { finish(success()); }
 };
-
-// "Connection refused" reads better inside a sentence without its capital.
-std::string cause_of(const asio::error_code& error) {
-  std::string text = error.message();
-  if (!text.empty()) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
-  return text;
-}
-
-bool is_ours(const asio::error_code& error) {
-  switch (error.value()) {
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-    case EADDRNOTAVAIL:
-    case EAFNOSUPPORT:
-    case ENETUNREACH:
-    case ENETDOWN:
-    case ENODEV:
-    case EACCES:
-    case EPERM:
-    case EINVAL:
-      return true;
-    default:
-      return false;
-  }
-}
-
-Outcome failed(const asio::error_code& error) {
-  return {is_ours(error) ? Result::unknown : Result::failure, cause_of(error)};
-}
 
 }  // namespace
 
-void TcpProber::start(std::uint64_t probe, const Target& target) {
-  auto attempt = std::make_shared<Attempt>(io_);
+void TcpAttempt::begin() {
   asio::error_code error;
-  attempt->socket.open(target.endpoint.protocol(), error);
-  if (error) {
-    asio::post(io_, [this, probe, error] { done_(probe, failed(error)); });
-    return;
-  }
-  attempt->deadline.expires_after(target.timeout);
-  attempt->deadline.async_wait([attempt](const asio::error_code& cancelled) {
-    if (cancelled) return;
-    attempt->timed_out = true;
-    asio::error_code ignored;
-    attempt->socket.close(ignored);
+  socket_.open(endpoint_.protocol(), error);
+  if (!error) socket_.set_option(asio::socket_base::linger(true, 0), error);
+  if (error) return finish(failed(error));
+  socket_.async_connect(endpoint_, [me = self(this)](const asio::error_code& failure) {
+    if (me->finished()) return;
+    if (failure) return me->finish(failed(failure));
+    me->connected_ = true;
+    me->connected();
   });
-  attempt->socket.async_connect(target.endpoint, [this, probe, attempt](const asio::error_code& failure) {
-    attempt->deadline.cancel();
-    asio::error_code ignored;
-    if (attempt->timed_out) {
-      done_(probe, {Result::failure, "connection timed out"});
-    } else if (failure) {
-      done_(probe, failed(failure));
-    } else {
-      attempt->socket.set_option(asio::socket_base::linger(true, 0), ignored);
-      attempt->socket.close(ignored);
-      done_(probe, {Result::success, {}});
-    }
-  });
+}
+
+void TcpAttempt::close() {
+  asio::error_code ignored;
+  socket_.close(ignored);
+}
+
+void TcpProber::start(std::uint64_t probe, const Target& target) {
+  std::make_shared<Connect>(io_, done_, probe, target)->start(target.timeout);
 }
 
 }  // namespace headgate::health
