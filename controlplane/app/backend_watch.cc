@@ -14,7 +14,44 @@
 namespace headgate::app {
 
 using health::Admin;
+using health::AgentReply;
 using health::Checker;
+
+namespace {
+
+health::AgentWord word_of(const AgentReply& reply) {
+  health::AgentWord word{.percent = reply.weight_percent};
+  if (reply.state != AgentReply::State::none) word.down = reply.state == AgentReply::State::down;
+  switch (reply.admin) {
+    case AgentReply::Admin::none:
+      break;
+    case AgentReply::Admin::ready:
+      word.admin = Admin::enabled;
+      break;
+    case AgentReply::Admin::drain:
+      word.admin = Admin::drain;
+      break;
+    case AgentReply::Admin::maint:
+      word.admin = Admin::disabled;
+      break;
+  }
+  return word;
+}
+
+std::string in_words(const AgentReply& reply) {
+  static constexpr const char* kState[] = {"", "up", "down"};
+  static constexpr const char* kAdmin[] = {"", "ready", "drain", "maint"};
+  std::string text;
+  const auto add = [&](const std::string& part) { text += part.empty() || text.empty() ? part : " " + part; };
+  if (reply.weight_percent) add(std::to_string(*reply.weight_percent) + "%");
+  add(kState[static_cast<int>(reply.state)]);
+  add(kAdmin[static_cast<int>(reply.admin)]);
+  if (!reply.description.empty()) add("#" + reply.description);
+  if (!reply.ignored.empty()) add("(without effect: " + reply.ignored + ")");
+  return text;
+}
+
+}  // namespace
 
 BackendWatch::BackendWatch(asio::io_context& io, std::string state_dir, std::string boot, Events& events,
                            OnStates on_states)
@@ -23,8 +60,15 @@ BackendWatch::BackendWatch(asio::io_context& io, std::string state_dir, std::str
       events_(events),
       on_states_(std::move(on_states)),
       checker_(io, std::random_device{}(), [this](const health::Change& change) { on_verdict(change); }),
+      // An agent that does not answer changes nothing: its last word holds.
+      agents_(io, std::random_device{}(),
+              [this](const health::Change& change) {
+                if (!change.first || !change.up) events_.add("agent", change.text);
+              }),
       refresh_timer_(io),
-      save_timer_(io) {}
+      save_timer_(io) {
+  agents_.set_on_answer([this](const health::Target& target, const std::string& answer) { on_agent(target, answer); });
+}
 
 BackendWatch::~BackendWatch() {
   if (save_armed_) save();
@@ -80,6 +124,12 @@ void BackendWatch::set_targets(const config::v1::Config& config, const compile::
   health::KnownHealth known;
   for (const auto& [id, remembered] : memory_) known.emplace(id, remembered.known);
   checker_.set_targets(compile::probe_targets(config, ids), known);
+  const std::vector<health::Target> agents = compile::agent_targets(config, ids);
+  agents_.set_targets(agents, {});
+  std::set<std::uint32_t> with_agent;
+  for (const health::Target& agent : agents) with_agent.insert(agent.backend_id);
+  standings_.forget_agents(with_agent);
+  std::erase_if(agent_replies_, [&](const auto& entry) { return !with_agent.contains(entry.first); });
   std::set<std::uint32_t> present;
   for (const health::PoolRules& pool : pools_) {
     for (const auto& backend : pool.backends) {
@@ -119,6 +169,23 @@ void BackendWatch::put_in_force(dataplane::v1::Snapshot& snapshot) const {
       backend.set_drain(state.drain);
     }
   }
+}
+
+void BackendWatch::pause_path(bool paused) {
+  checker_.pause_path(paused);
+  agents_.pause_path(paused);
+}
+
+void BackendWatch::on_agent(const health::Target& target, const std::string& answer) {
+  const auto reply = health::parse_agent_reply(answer);
+  if (!reply) return;
+  const auto before = agent_replies_.find(target.backend_id);
+  if (before != agent_replies_.end() && before->second == *reply) return;
+  agent_replies_[target.backend_id] = *reply;
+  events_.add("agent", target.name + " says: " + in_words(*reply));
+  standings_.heard(target.backend_id, word_of(*reply));
+  refresh_soon();
+  save_soon();
 }
 
 void BackendWatch::on_verdict(const health::Change& change) {

@@ -1,7 +1,8 @@
 // Which state every backend is in force with: probes, commands and slow starts put together, kept over restarts.
 //
-//   Checker --verdicts--> Standings --states in force--> on_states, which pushes them
-//   commands ----------------^
+//   Checker --verdicts----v
+//   agents --words--> Standings --states in force--> on_states, which pushes them
+//   commands -------------^
 //
 // A new revision comes in two steps. set_pools() before its snapshot is pushed: new backends get a standing.
 // set_targets() once the dataplane runs it: only then the way to a new backend exists, and the removed ones are let go.
@@ -20,6 +21,7 @@
 #include "controlplane/app/events.h"
 #include "controlplane/compile/compile.h"
 #include "controlplane/config/result.h"
+#include "controlplane/health/agent_reply.h"
 #include "controlplane/health/checker.h"
 #include "controlplane/health/standings.h"
 
@@ -45,7 +47,7 @@ class BackendWatch {
   // What the dataplane runs with, for backends of which nothing is known otherwise. Requires: set_pools() was called
   // once, nothing is probed yet.
   void adopt(const std::map<std::uint32_t, bool>& running);
-  void pause_path(bool paused) { checker_.pause_path(paused); }
+  void pause_path(bool paused);
 
   // After an error nothing has changed.
   config::Result<void> command(const std::vector<std::uint32_t>& backend_ids, health::Admin admin);
@@ -68,6 +70,7 @@ class BackendWatch {
   void save();
   void save_soon();
   void on_verdict(const health::Change& change);
+  void on_agent(const health::Target& target, const std::string& answer);
   void refresh_soon();
   void refresh_at(health::Time moment);
   Changes refresh();
@@ -80,8 +83,9 @@ class BackendWatch {
   health::Memory memory_;                         // until a revision is settled, also of the one before
   std::vector<health::PoolRules> pools_;
   health::Standings standings_;
-  health::Checker checker_;
-  std::vector<health::Change> verdicts_;  // since the last refresh
+  health::Checker checker_, agents_;
+  std::map<std::uint32_t, health::AgentReply> agent_replies_;  // the last of each
+  std::vector<health::Change> verdicts_;                       // since the last refresh
   asio::steady_timer refresh_timer_, save_timer_;
   bool save_armed_ = false, save_failed_ = false;
   health::Time refreshed_ = health::Time::min();

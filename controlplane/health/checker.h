@@ -12,6 +12,7 @@ class Checker {
  public:
   Checker(asio::io_context& io, std::uint64_t seed, Scheduler::OnChange on_change);
 
+  void set_on_answer(Scheduler::OnAnswer on_answer) { scheduler_.set_on_answer(std::move(on_answer)); }
   void set_targets(const std::vector<Target>& targets, const KnownHealth& known);
   void pause_path(bool paused);
   void take_down(std::uint32_t backend_id, const std::string& cause, Time hold);

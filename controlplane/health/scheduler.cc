@@ -127,6 +127,7 @@ void Scheduler::judge(State& state, const Outcome& outcome, Time now) {
   const bool success = outcome.result == Result::success;
   ++(success ? counters_.succeeded : counters_.failed);
   if (success) state.detail.latency = now - state.started;
+  if (success && on_answer_ && !outcome.answer.empty()) on_answer_(state.target, outcome.answer);
   if (success && now < state.held_until) return;
   const bool first = state.verdict.health() == Health::unknown;
   if (!state.verdict.observe(success, state.target.rise, state.target.fall)) return;

@@ -84,6 +84,10 @@ class Scheduler {
         on_change_(std::move(on_change)),
         on_unknown_(std::move(on_unknown)) {}
 
+  // What an agent said, before the verdict that follows from its having answered.
+  using OnAnswer = std::function<void(const Target&, const std::string& answer)>;
+  void set_on_answer(OnAnswer on_answer) { on_answer_ = std::move(on_answer); }
+
   // Replaces all targets. `known`: verdicts for targets that are new here, e.g. from before a restart.
   void set_targets(const std::vector<Target>& targets, const KnownHealth& known, Time now);
   // While paused, targets that go through the dataplane are not probed and keep their verdicts: with the dataplane away
@@ -124,6 +128,7 @@ class Scheduler {
   std::size_t in_flight_max_;
   OnChange on_change_;
   OnUnknown on_unknown_;
+  OnAnswer on_answer_;
   std::uint64_t unknown_ = 0;  // probes since the last report
   Time next_unknown_report_ = Time::min();
   bool path_paused_ = true;
