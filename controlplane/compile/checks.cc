@@ -52,7 +52,7 @@ std::uint16_t number_of(Wanted::Dns::Type type) {  // RFC 1035 3.2.2, RFC 3596, 
 }
 
 health::DnsCheck dns_of(const Wanted::Dns& dns) {
-  health::DnsCheck check{.name = dns.name(), .type = number_of(dns.type()), .expect = {}};
+  health::DnsCheck check{.name = dns.name(), .type = number_of(dns.type())};
   if (dns.has_address()) check.expect = *config::parse_address(dns.address());
   return check;
 }

@@ -12,11 +12,11 @@ struct AgentReply {
   enum class State { none, up, down };             // "up"; "down", "failed", "stopped"
   enum class Admin { none, ready, drain, maint };  // what an operator there wants
 
-  std::optional<unsigned> weight_percent;  // of the configured weight, 0 to 100
+  std::optional<unsigned> weight_percent{};  // of the configured weight, 0 to 100
   State state = State::none;
   Admin admin = Admin::none;
-  std::string description;  // printable, at most 128 bytes
-  std::string ignored;      // words that are known and have no effect here, or are unknown: "maxconn:30"
+  std::string description{};  // printable, at most 128 bytes
+  std::string ignored{};      // words that are known and have no effect here, or are unknown: "maxconn:30"
 
   friend bool operator==(const AgentReply&, const AgentReply&) = default;
 };

@@ -21,8 +21,8 @@ struct IcmpCheck {  // an echo request is answered
 };
 
 struct UdpCheck {  // a datagram is answered
-  std::string payload;
-  std::string expect;  // part of the answer; empty: any answer
+  std::string payload{};
+  std::string expect{};  // part of the answer; empty: any answer
   friend bool operator==(const UdpCheck&, const UdpCheck&) = default;
 };
 
@@ -48,27 +48,27 @@ struct HttpCheck {  // a request is answered with a status of `status`
 };
 
 struct MysqlCheck {  // `user` can log in, and `query` gives a row or is done without one to give
-  std::string user, password;
-  std::string database, query;  // empty: none
+  std::string user{}, password{};
+  std::string database{}, query{};  // empty: none
   friend bool operator==(const MysqlCheck&, const MysqlCheck&) = default;
 };
 
 struct DnsCheck {  // NOERROR with a record of the type
-  std::string name;
-  std::uint16_t type = 1;                   // RFC 1035 3.2.2
-  std::optional<asio::ip::address> expect;  // among the records
+  std::string name{};
+  std::uint16_t type = 1;                     // RFC 1035 3.2.2
+  std::optional<asio::ip::address> expect{};  // among the records
   friend bool operator==(const DnsCheck&, const DnsCheck&) = default;
 };
 
-struct ExternalCheck {  // the program ends with 0
-  std::string program;  // an absolute path
-  std::vector<std::string> arguments;
-  std::string pool;  // told to the program
+struct ExternalCheck {    // the program ends with 0
+  std::string program{};  // an absolute path
+  std::vector<std::string> arguments{};
+  std::string pool{};  // told to the program
   friend bool operator==(const ExternalCheck&, const ExternalCheck&) = default;
 };
 
-struct AgentCheck {  // a line comes that agent_reply.h can read; it is the outcome's `answer`
-  std::string send;  // before that; empty: nothing
+struct AgentCheck {    // a line comes that agent_reply.h can read; it is the outcome's `answer`
+  std::string send{};  // before that; empty: nothing
   friend bool operator==(const AgentCheck&, const AgentCheck&) = default;
 };
 
