@@ -21,9 +21,9 @@ health::HttpCheck http_of(const Wanted::Http& http) {
   }
   check.body = http.body();
   if (http.has_tls()) {
-    check.tls = health::HttpCheck::Tls{.sni = http.tls().sni(),
-                                       .verify = !http.tls().has_verify() || http.tls().verify(),
-                                       .ca_file = http.tls().ca_file()};
+    check.tls = health::HttpTls{.sni = http.tls().sni(),
+                                .verify = !http.tls().has_verify() || http.tls().verify(),
+                                .ca_file = http.tls().ca_file()};
   }
   return check;
 }

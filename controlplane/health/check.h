@@ -26,18 +26,19 @@ struct UdpCheck {  // a datagram is answered
   friend bool operator==(const UdpCheck&, const UdpCheck&) = default;
 };
 
+struct HttpTls {
+  std::string sni;  // also the name to verify; empty: the check's `host`
+  bool verify = true;
+  std::string ca_file;  // empty: those of the system
+  friend bool operator==(const HttpTls&, const HttpTls&) = default;
+};
+
 struct HttpCheck {  // a request is answered with a status of `status`
-  struct Tls {
-    std::string sni;  // also the name to verify; empty: `host`
-    bool verify = true;
-    std::string ca_file;  // empty: those of the system
-    friend bool operator==(const Tls&, const Tls&) = default;
-  };
   struct Range {
     unsigned first = 0, last = 0;
     friend bool operator==(const Range&, const Range&) = default;
   };
-  std::optional<Tls> tls;  // https
+  std::optional<HttpTls> tls;  // https
   std::string method = "GET";
   std::string path = "/";
   std::string host;                  // empty: the backend's address
