@@ -38,7 +38,7 @@ Daemon::Daemon(asio::io_context& io, Options options)
                  push();
                }),
       pusher_(io, options_.dataplane,
-              push::Events{.connected = [this](const health::HealthView& running) { on_connected(running); },
+              push::Events{.connected = [this](const push::States& running) { on_connected(running); },
                            .in_sync = [this] { on_in_sync(); },
                            .refused = [this](const auto& sent, const auto& reply) { on_refused(sent, reply); },
                            .lost =
@@ -137,12 +137,13 @@ Daemon::Trial Daemon::trial(std::uint64_t revision) const {
   return {settled_ || !current ? Trial::State::runs : Trial::State::waiting, {}};
 }
 
-void Daemon::on_connected(const health::HealthView& running) {
+void Daemon::on_connected(const push::States& running) {
   connected_ = true;
   settled_ = held_ = false;  // another dataplane, perhaps with other ports
   events_.add("dataplane", "connected");
   if (!met_dataplane_) {
-    known_ = running;
+    known_.clear();
+    for (const auto& [id, state] : running) known_[id] = state.up;
     probe();
   }
   met_dataplane_ = true;  // from now on our own verdicts count, whatever a restarted dataplane remembers

@@ -62,7 +62,7 @@ class Daemon {
   using AdminState = management::v1::SetBackendRequest::State;
   void adopt();
   void watch_confirmation();
-  void on_connected(const health::HealthView& running);
+  void on_connected(const push::States& running);
   void on_in_sync();
   void on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply);
   dataplane::v1::Snapshot compiled() const;  // costly: once per change, by push()
