@@ -107,11 +107,11 @@ void BackendWatch::set_pools(const config::v1::Config& config, const compile::Id
   refresh();
 }
 
-void BackendWatch::adopt(const std::map<std::uint32_t, bool>& running) {
-  for (const auto& [id, up] : running) {
+void BackendWatch::adopt(const std::unordered_map<std::uint32_t, health::InForce>& running) {
+  for (const auto& [id, state] : running) {
     const auto [known, fresh] = memory_.try_emplace(id);
     if (fresh || known->second.known.health == health::Health::unknown)
-      known->second.known.health = up ? health::Health::up : health::Health::down;
+      known->second.known.health = state.up ? health::Health::up : health::Health::down;
   }
   standings_ = {};
   standings_.set_pools(pools_, memory_, Checker::now());
@@ -163,10 +163,7 @@ config::Result<void> BackendWatch::command(const std::vector<std::uint32_t>& bac
 void BackendWatch::put_in_force(dataplane::v1::Snapshot& snapshot) const {
   for (auto& pool : *snapshot.mutable_pool()) {
     for (auto& backend : *pool.mutable_backend()) {
-      const health::InForce& state = standings_.in_force(backend.id());
-      backend.set_health(state.up ? dataplane::v1::UP : dataplane::v1::DOWN);
-      backend.set_weight(state.weight);
-      backend.set_drain(state.drain);
+      app::put_in_force(standings_.in_force(backend.id()), backend);
     }
   }
 }

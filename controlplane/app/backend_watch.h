@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "controlplane/api/management.pb.h"
@@ -26,6 +27,14 @@
 #include "controlplane/health/standings.h"
 
 namespace headgate::app {
+
+// `To` has them as fields: a Backend of the snapshot, or a BackendState.
+template <class To>
+void put_in_force(const health::InForce& state, To& to) {
+  to.set_health(state.up ? dataplane::v1::UP : dataplane::v1::DOWN);
+  to.set_weight(state.weight);
+  to.set_drain(state.drain);
+}
 
 // Thread: that of the io_context.
 class BackendWatch {
@@ -46,7 +55,7 @@ class BackendWatch {
   void set_targets(const config::v1::Config& config, const compile::IdTable& ids);
   // What the dataplane runs with, for backends of which nothing is known otherwise. Requires: set_pools() was called
   // once, nothing is probed yet.
-  void adopt(const std::map<std::uint32_t, bool>& running);
+  void adopt(const std::unordered_map<std::uint32_t, health::InForce>& running);
   void pause_path(bool paused);
 
   // After an error nothing has changed.

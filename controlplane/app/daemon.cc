@@ -28,7 +28,7 @@ Daemon::Daemon(asio::io_context& io, Options options)
       backends_(io, options_.state_dir, machine_now().boot, events_,
                 [this](const BackendWatch::Changes& changes) { on_states(changes); }),
       pusher_(io, options_.dataplane,
-              push::Events{.connected = [this](const health::HealthView& running) { on_connected(running); },
+              push::Events{.connected = [this](const push::States& running) { on_connected(running); },
                            .in_sync = [this] { on_in_sync(); },
                            .refused = [this](const auto& sent, const auto& reply) { on_refused(sent, reply); },
                            .lost =
@@ -129,7 +129,7 @@ Daemon::Trial Daemon::trial(std::uint64_t revision) const {
   return {settled_ || !current ? Trial::State::runs : Trial::State::waiting, {}};
 }
 
-void Daemon::on_connected(const health::HealthView& running) {
+void Daemon::on_connected(const push::States& running) {
   connected_ = true;
   settled_ = held_ = false;  // another dataplane, perhaps with other ports
   events_.add("dataplane", "connected");
@@ -177,7 +177,6 @@ void Daemon::on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1
 void Daemon::push() {
   wanted_ = compile::compile(configuration_.config(), configuration_.ids());
   backends_.put_in_force(wanted_);
-  wanted_.set_digest(compile::digest_of(wanted_));
   wanted_backends_.clear();
   for (auto& pool : *wanted_.mutable_pool()) {
     for (auto& backend : *pool.mutable_backend()) wanted_backends_[backend.id()] = &backend;
@@ -186,15 +185,17 @@ void Daemon::push() {
 }
 
 void Daemon::on_states(const BackendWatch::Changes& changes) {
+  std::vector<dataplane::v1::BackendState> states;
+  states.reserve(changes.size());
   for (const auto& change : changes) {
     const auto found = wanted_backends_.find(change.backend_id);
     if (found == wanted_backends_.end()) continue;
-    found->second->set_health(change.in_force.up ? dataplane::v1::UP : dataplane::v1::DOWN);
-    found->second->set_weight(change.in_force.weight);
-    found->second->set_drain(change.in_force.drain);
+    put_in_force(change.in_force, *found->second);
+    dataplane::v1::BackendState& state = states.emplace_back();
+    state.set_backend_id(change.backend_id);
+    put_in_force(change.in_force, state);
   }
-  wanted_.set_digest(compile::digest_of(wanted_));
-  if (met_dataplane_ && !held_) pusher_.set_wanted(wanted_);
+  if (met_dataplane_ && !held_) pusher_.set_states(states);
 }
 
 config::Result<std::string> Daemon::set_backend(const std::string& pool, const std::string& backend,

@@ -60,7 +60,7 @@ class Daemon {
  private:
   void adopt();
   void watch_confirmation();
-  void on_connected(const health::HealthView& running);
+  void on_connected(const push::States& running);
   void on_in_sync();
   void on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply);
   void on_states(const BackendWatch::Changes& changes);

@@ -49,8 +49,9 @@ class SiteTest : public testing::Test {
     const std::lock_guard lock(dataplane.mutex);
     return read(dataplane);
   }
+  // Snapshots and updates that came.
   int applies() {
-    return locked<int>([](const auto& d) { return d.applies; });
+    return locked<int>([](const auto& d) { return d.applies + static_cast<int>(d.updates.size()); });
   }
   std::uint64_t generation() {
     return locked<std::uint64_t>([](const auto& d) { return d.running.generation(); });

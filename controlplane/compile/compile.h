@@ -17,8 +17,8 @@ bool assign_ids(const config::v1::Config& config, IdTable& ids);
 // Requires: config passed validate(), assign_ids() was called.
 dataplane::v1::Snapshot compile(const config::v1::Config& config, const IdTable& ids);
 
-// SHA-256, in hexadecimal, of the snapshot's deterministic serialisation without generation, health and digest. Equal
-// digests: the same configuration runs.
+// SHA-256, in hexadecimal, of the snapshot's deterministic serialisation without generation, digest and backends'
+// states (health, weight, drain). Equal digests: at most states differ.
 std::string digest_of(const dataplane::v1::Snapshot& snapshot);
 
 // Empty when every backend's id has an address in both probe prefixes; else what is wrong and what to do. The dataplane

@@ -62,7 +62,7 @@ TEST(Compile, IsTheSameEveryTime) {
   EXPECT_EQ(text_of(compile(document.config, ids)), text_of(compile(document.config, ids)));
 }
 
-TEST(Compile, DigestIgnoresHealthAndGenerationAndNothingElse) {
+TEST(Compile, DigestIgnoresStatesAndGenerationAndNothingElse) {
   const config::Document document = load("lab");
   IdTable ids;
   assign_ids(document.config, ids);
@@ -75,6 +75,9 @@ TEST(Compile, DigestIgnoresHealthAndGenerationAndNothingElse) {
   other.set_generation(9);
   EXPECT_EQ(digest_of(other), up.digest());
   other.mutable_pool(0)->mutable_backend(0)->set_weight(2);
+  other.mutable_pool(0)->mutable_backend(1)->set_drain(true);
+  EXPECT_EQ(digest_of(other), up.digest());
+  other.mutable_pool(0)->mutable_backend(0)->set_max_connections(2);
   EXPECT_NE(digest_of(other), up.digest());
 }
 

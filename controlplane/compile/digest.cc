@@ -13,7 +13,11 @@ std::string digest_of(const dataplane::v1::Snapshot& snapshot) {
   canonical.clear_generation();
   canonical.clear_digest();
   for (auto& pool : *canonical.mutable_pool()) {
-    for (auto& backend : *pool.mutable_backend()) backend.clear_health();
+    for (auto& backend : *pool.mutable_backend()) {
+      backend.clear_health();
+      backend.clear_weight();
+      backend.clear_drain();
+    }
   }
   std::string bytes;
   {

@@ -35,11 +35,6 @@ struct Known {
   Time changed = Time::min();  // Time::min(): never
   std::string cause{};
 };
-using HealthView = std::map<std::uint32_t, bool>;  // backend id -> up
-inline bool is_up(const HealthView& view, std::uint32_t backend_id) {
-  const auto found = view.find(backend_id);
-  return found == view.end() || found->second;
-}
 using KnownHealth = std::map<std::uint32_t, Known>;  // by backend id
 
 }  // namespace headgate::health

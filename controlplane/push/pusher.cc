@@ -21,26 +21,24 @@ std::shared_ptr<grpc::Channel> make_channel(const std::string& target) {
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 
-health::HealthView health_of(const dataplane::v1::RunningReply& reply) {
-  health::HealthView view;
-  for (const auto& backend : reply.backend()) view[backend.backend_id()] = backend.health() == dataplane::v1::UP;
-  return view;
+// Of a Backend or a BackendState.
+template <class Message>
+BackendState state_in(const Message& message) {
+  return {.up = message.health() == dataplane::v1::UP, .weight = message.weight(), .drain = message.drain()};
 }
 
-health::HealthView health_of(const dataplane::v1::Snapshot& snapshot) {
-  health::HealthView view;
+States states_of(const dataplane::v1::RunningReply& reply) {
+  States states;
+  for (const auto& backend : reply.backend()) states[backend.backend_id()] = state_in(backend);
+  return states;
+}
+
+States states_of(const dataplane::v1::Snapshot& snapshot) {
+  States states;
   for (const auto& pool : snapshot.pool()) {
-    for (const auto& backend : pool.backend()) view[backend.id()] = backend.health() == dataplane::v1::UP;
+    for (const auto& backend : pool.backend()) states[backend.id()] = state_in(backend);
   }
-  return view;
-}
-
-// Only what `wanted` speaks about counts.
-bool same_health(const health::HealthView& wanted, const health::HealthView& running) {
-  for (const auto& [id, up] : wanted) {
-    if (health::is_up(running, id) != up) return false;
-  }
-  return true;
+  return states;
 }
 
 }  // namespace
@@ -59,6 +57,16 @@ struct Pusher::ApplyCall {
   std::promise<void> finished;
   dataplane::v1::ApplyRequest request;
   dataplane::v1::ApplyReply reply;
+  std::optional<Time> changed;  // the oldest change it carries
+};
+
+struct Pusher::UpdateCall {
+  grpc::ClientContext context;
+  grpc::Status status;
+  std::promise<void> finished;
+  dataplane::v1::StateUpdate request;
+  dataplane::v1::StateReply reply;
+  std::optional<Time> changed;
 };
 
 Pusher::Pusher(asio::io_context& io, const std::string& target, Events events)
@@ -66,6 +74,7 @@ Pusher::Pusher(asio::io_context& io, const std::string& target, Events events)
       target_(target),
       events_(std::move(events)),
       timer_(io),
+      gather_(io),
       channel_(make_channel(target)),
       stub_(dataplane::v1::Dataplane::NewStub(channel_)) {}
 
@@ -79,10 +88,50 @@ void Pusher::start() {
 }
 
 void Pusher::set_wanted(dataplane::v1::Snapshot snapshot) {
-  wanted_ = std::move(snapshot);
+  wanted_ = std::make_unique<dataplane::v1::Snapshot>(std::move(snapshot));
+  wanted_by_id_.clear();
+  for (auto& pool : *wanted_->mutable_pool()) {
+    for (auto& backend : *pool.mutable_backend()) wanted_by_id_[backend.id()] = &backend;
+  }
+  doubt_all();
   refused_ = false;
   said_in_sync_ = false;
   step();
+}
+
+void Pusher::set_states(const std::vector<dataplane::v1::BackendState>& changed) {
+  for (const auto& state : changed) {
+    const auto found = wanted_by_id_.find(state.backend_id());
+    if (found == wanted_by_id_.end() || state_in(*found->second) == state_in(state)) continue;
+    found->second->set_health(state.health());
+    found->second->set_weight(state.weight());
+    found->second->set_drain(state.drain());
+    doubtful_.insert(state.backend_id());
+    wait_since(std::chrono::steady_clock::now());
+    said_in_sync_ = false;
+  }
+  step();
+}
+
+void Pusher::doubt_all() {
+  doubtful_.clear();
+  for (const auto& [id, backend] : wanted_by_id_) doubtful_.insert(id);
+}
+
+// What is left in doubtful_ differs.
+void Pusher::sort_out_equal() {
+  std::erase_if(doubtful_, [this](std::uint32_t id) {
+    const auto running = running_->states.find(id);
+    return running != running_->states.end() && running->second == state_in(*wanted_by_id_.at(id));
+  });
+}
+
+void Pusher::wait_since(std::optional<Time> changed) {
+  if (changed && (!waiting_since_ || *changed < *waiting_since_)) waiting_since_ = changed;
+}
+
+void Pusher::acknowledged(std::optional<Time> changed) {
+  if (changed) stats_.delay.add(std::chrono::steady_clock::now() - *changed);
 }
 
 void Pusher::tick() {
@@ -98,20 +147,33 @@ void Pusher::tick() {
 
 void Pusher::step() {
   if (cancel_) return;
-  if (!running_) {
-    ask();
-  } else if (wanted_ && !refused_) {
-    if (!wanted_runs()) {
-      apply();
-    } else if (!said_in_sync_) {
-      said_in_sync_ = true;
-      events_.in_sync();
-    }
-  }
+  if (!running_) return ask();
+  if (!wanted_ || refused_) return;
+  if (needs_whole()) return apply();
+  if (!doubtful_.empty() && gathering()) return;
+  sort_out_equal();
+  if (!doubtful_.empty()) return update();
+  waiting_since_.reset();  // changed there and back
+  if (said_in_sync_) return;
+  said_in_sync_ = true;
+  events_.in_sync();
 }
 
-bool Pusher::wanted_runs() const {
-  return running_->digest == wanted_->digest() && same_health(health_of(*wanted_), running_->health);
+// True until kGather after the last update; then step() runs again.
+bool Pusher::gathering() {
+  if (std::chrono::steady_clock::now() >= gather_until_) return false;
+  if (std::exchange(gathering_, true)) return true;
+  gather_.expires_at(gather_until_);
+  gather_.async_wait([this](const asio::error_code& cancelled) {
+    if (cancelled) return;
+    gathering_ = false;
+    step();
+  });
+  return true;
+}
+
+bool Pusher::needs_whole() const {
+  return whole_ || running_->digest != wanted_->digest();
 }
 
 template <class Call>
@@ -154,11 +216,12 @@ void Pusher::on_running(const RunningCall& call) {
   said_waiting_ = false;
   refused_ = false;
   said_in_sync_ = false;
-  running_ = Running{call.reply.generation(), call.reply.digest(), health_of(call.reply)};
+  running_ = Running{call.reply.generation(), call.reply.digest(), states_of(call.reply)};
+  doubt_all();
   last_generation_ = std::max(last_generation_, call.reply.generation());
   spdlog::info("push: dataplane {} (pid {}) runs generation {}, digest {}", call.reply.version(), call.reply.pid(),
                call.reply.generation(), call.reply.digest().empty() ? "none" : call.reply.digest().substr(0, 12));
-  events_.connected(running_->health);
+  events_.connected(running_->states);
   step();
 }
 
@@ -166,28 +229,87 @@ void Pusher::apply() {
   const auto call = begin<ApplyCall>(kApplyTimeout);
   *call->request.mutable_snapshot() = *wanted_;
   call->request.mutable_snapshot()->set_generation(++last_generation_);
+  call->changed = std::exchange(waiting_since_, {});
+  doubtful_.clear();
   stub_->async()->Apply(&call->context, &call->request, &call->reply, finish(call, &Pusher::on_applied));
 }
 
 void Pusher::on_applied(const ApplyCall& call) {
-  if (!call.status.ok()) {
+  if (!call.status.ok() || !running_) {  // or lost while the call was under way: ask what came of it
+    wait_since(call.changed);
     lose(call.status.error_message());
-    return;
+    return step();
   }
   const dataplane::v1::Snapshot& sent = call.request.snapshot();
-  running_ = Running{call.reply.running_generation(), call.reply.running_digest(),
-                     call.reply.accepted() ? health_of(sent)
-                     : running_            ? running_->health
-                                           : health::HealthView{}};
-  last_generation_ = std::max(last_generation_, call.reply.running_generation());
+  running_->generation = call.reply.running_generation();
+  last_generation_ = std::max(last_generation_, running_->generation);
   if (call.reply.accepted()) {
+    ++stats_.pushes;
+    acknowledged(call.changed);
     spdlog::info("push: generation {} runs, digest {}", sent.generation(), sent.digest().substr(0, 12));
     for (const auto& warning : call.reply.warning())
       spdlog::warn("push: it runs, but {}: {}", warning.path(), warning.message());
     // Whatever the dataplane calls it: it accepted this content, so it must not be pushed again and again.
     running_->digest = sent.digest();
-  } else if (wanted_->digest() == sent.digest() && same_health(health_of(*wanted_), health_of(sent))) {
-    on_refused(call);
+    running_->states = states_of(sent);
+    whole_ = false;
+  } else {
+    ++stats_.refusals;
+    wait_since(call.changed);
+    running_->digest = call.reply.running_digest();
+    doubt_all();
+    // The next try may be of something else; one that differs in states alone would be refused like this one.
+    if (wanted_->digest() == sent.digest()) on_refused(call);
+  }
+  step();
+}
+
+void Pusher::update() {
+  gather_until_ = std::chrono::steady_clock::now() + kGather;
+  const auto call = begin<UpdateCall>(kApplyTimeout);
+  call->request.set_base_generation(running_->generation);
+  call->request.set_generation(++last_generation_);
+  for (const std::uint32_t id : doubtful_) {
+    const dataplane::v1::Backend& wanted = *wanted_by_id_.at(id);
+    auto& state = *call->request.add_backend();
+    state.set_backend_id(id);
+    state.set_health(wanted.health());
+    state.set_weight(wanted.weight());
+    state.set_drain(wanted.drain());
+  }
+  call->changed = std::exchange(waiting_since_, {});
+  doubtful_.clear();  // what changes from now on
+  stub_->async()->UpdateState(&call->context, &call->request, &call->reply, finish(call, &Pusher::on_updated));
+}
+
+void Pusher::on_updated(const UpdateCall& call) {
+  if (!call.status.ok() || !running_) {
+    wait_since(call.changed);
+    lose(call.status.error_message());
+    return step();
+  }
+  if (call.reply.outcome() == dataplane::v1::APPLIED) {
+    ++stats_.updates;
+    acknowledged(call.changed);
+    running_->generation = call.reply.running_generation();
+    for (const auto& state : call.request.backend()) running_->states[state.backend_id()] = state_in(state);
+    spdlog::debug("push: generation {} runs, states of {} backends changed", running_->generation,
+                  call.request.backend_size());
+    for (const auto& warning : call.reply.warning())
+      spdlog::debug("push: it runs, but {}: {}", warning.path(), warning.message());
+    return step();
+  }
+  wait_since(call.changed);
+  doubt_all();
+  const std::string why = call.reply.error_size() == 0 ? "" : call.reply.error(0).message();
+  whole_ = true;
+  if (call.reply.outcome() == dataplane::v1::RESYNC) {
+    ++stats_.resyncs;
+    lose("it does not run what we pushed: " + why);  // another life of it, or another control plane
+  } else {
+    // A snapshot with these states will be refused as well, and by paths that the configuration is known by.
+    ++stats_.refusals;
+    spdlog::error("push: the dataplane refused states of backends: {}", why);
   }
   step();
 }

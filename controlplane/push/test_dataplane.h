@@ -3,9 +3,13 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "dataplane/api/dataplane.grpc.pb.h"
 
@@ -19,11 +23,12 @@ class TestDataplane : public dataplane::v1::Dataplane::Service {
   }
   grpc::Status Apply(grpc::ServerContext*, const dataplane::v1::ApplyRequest* request,
                      dataplane::v1::ApplyReply* reply) override {
+    std::this_thread::sleep_for(answer_takes.load());
     const std::lock_guard lock(mutex);
     ++applies;
     const bool no_port =
         request->snapshot().interface_size() > 0 && !port.empty() && request->snapshot().interface(0).port() != port;
-    reply->set_accepted(!refuse && !no_port);
+    reply->set_accepted(!refuse && !no_port && valid(request->snapshot()));
     if (!reply->accepted()) {
       auto& error = *reply->add_error();
       error.set_path(no_port ? "interface[0].port" : "service[0].port");
@@ -42,11 +47,34 @@ class TestDataplane : public dataplane::v1::Dataplane::Service {
     reply->set_digest(running.digest());
     for (const auto& pool : running.pool()) {
       for (const auto& backend : pool.backend()) {
-        auto& health = *reply->add_backend();
-        health.set_backend_id(backend.id());
-        health.set_health(backend.health());
+        auto& state = *reply->add_backend();
+        state.set_backend_id(backend.id());
+        state.set_health(backend.health());
+        state.set_weight(backend.weight());
+        state.set_drain(backend.drain());
       }
     }
+    return grpc::Status::OK;
+  }
+  grpc::Status UpdateState(grpc::ServerContext*, const dataplane::v1::StateUpdate* request,
+                           dataplane::v1::StateReply* reply) override {
+    std::this_thread::sleep_for(answer_takes.load());
+    const std::lock_guard lock(mutex);
+    updates.push_back(*request);
+    reply->set_outcome(outcome(*request));
+    if (reply->outcome() == dataplane::v1::APPLIED) {
+      for (const auto& state : request->backend()) {
+        dataplane::v1::Backend& backend = *find(state.backend_id());
+        backend.set_health(state.health());
+        backend.set_weight(state.weight());
+        backend.set_drain(state.drain());
+      }
+      running.set_generation(request->generation());
+    } else {
+      reply->add_error()->set_message("no");
+    }
+    reply->set_running_generation(running.generation());
+    reply->set_running_digest(running.digest());
     return grpc::Status::OK;
   }
   void listen(const std::string& address) {
@@ -66,7 +94,36 @@ class TestDataplane : public dataplane::v1::Dataplane::Service {
   bool refuse = false;
   std::string port;  // the only one there is; empty: any
   int applies = 0;
+  std::vector<dataplane::v1::StateUpdate> updates;                                    // all that came
+  std::atomic<std::chrono::milliseconds> answer_takes{std::chrono::milliseconds(0)};  // of Apply and UpdateState
   std::unique_ptr<grpc::Server> server;
+
+ private:
+  static bool valid(const dataplane::v1::Snapshot& snapshot) {
+    for (const auto& pool : snapshot.pool()) {
+      for (const auto& backend : pool.backend()) {
+        if (backend.weight() > 1000) return false;
+      }
+    }
+    return true;
+  }
+  dataplane::v1::Backend* find(std::uint32_t id) {
+    for (auto& pool : *running.mutable_pool()) {
+      for (auto& backend : *pool.mutable_backend()) {
+        if (backend.id() == id) return &backend;
+      }
+    }
+    return nullptr;
+  }
+  dataplane::v1::StateOutcome outcome(const dataplane::v1::StateUpdate& update) {
+    if (update.base_generation() != running.generation() || running.generation() == 0) return dataplane::v1::RESYNC;
+    bool valid = update.generation() > update.base_generation();
+    for (const auto& state : update.backend()) {
+      if (find(state.backend_id()) == nullptr) return dataplane::v1::RESYNC;
+      valid &= state.weight() <= 1000;
+    }
+    return valid ? dataplane::v1::APPLIED : dataplane::v1::INVALID;
+  }
 };
 
 }  // namespace headgate::push

@@ -85,6 +85,11 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status UpdateState(grpc::ServerContext*, const pb::StateUpdate* request, pb::StateReply* reply) override {
+    *reply = box_.update_state(*request);
+    return grpc::Status::OK;
+  }
+
   grpc::Status Running(grpc::ServerContext*, const pb::RunningRequest*, pb::RunningReply* reply) override {
     box_.running(*reply);
     return grpc::Status::OK;

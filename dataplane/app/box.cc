@@ -9,6 +9,7 @@
 #include "dataplane/app/probe_device.h"
 #include "dataplane/app/steered.h"
 #include "dataplane/snapshot/store.h"
+#include "dataplane/snapshot/update.h"
 
 namespace headgate::app {
 
@@ -34,11 +35,11 @@ Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* 
     : ports_(std::move(ports)),
       fleet_(std::move(fleet)),
       pool_(pool),
-      state_dir_(std::move(state_dir)),
       seed_(seed),
       slots_(seed),
       service_base_(snapshot::kServiceSlots),
-      backend_base_(snapshot::kBackendSlots) {
+      backend_base_(snapshot::kBackendSlots),
+      keeper_(state_dir + "/snapshot") {
   for (const BoxPort& port : ports_) {
     port_names_.push_back(port.name);
     const bool up = port.port->link().up;
@@ -86,23 +87,10 @@ pb::ApplyReply Box::apply(const pb::Snapshot& message) {
   }
   const std::shared_ptr<const Snapshot> next = *built;
   set_bases(*next);
-  message_ = message;
-  Troubles troubles = settle(*next);
-  fleet_->publisher().publish(next);
-  fleet_->wake_all();
-  log_changes(troubles);
-  for (const pb::SnapshotError& trouble : troubles_) *reply.add_warning() = trouble;
-  if (!fleet_->publisher().wait_until_running(next->generation, kSwitchTimeout)) {
-    // Nothing to try again: it switches as soon as it comes round. `show workers` has the generation of each.
-    auto* late = reply.add_warning();
-    late->set_path("worker");
-    late->set_message("a worker did not take the snapshot up within " + std::to_string(kSwitchTimeout.count()) +
-                      " s; it will when it comes round");
-    spdlog::error("snapshot {}: {}", next->generation, late->message());
-  }
-  if (const auto stored = snapshot::store(state_dir_ + "/snapshot", message.SerializeAsString()); !stored) {
-    spdlog::error("snapshot {} runs but could not be kept for a restart: {}", next->generation, stored.error().message);
-  }
+  message_ = std::make_shared<const pb::Snapshot>(message);
+  log_changes(settle(*next));
+  for (const pb::SnapshotError& trouble : switch_to(next)) *reply.add_warning() = trouble;
+  keeper_.keep({message_, next});
   spdlog::info("snapshot {} runs: {} services, {} pools, {} backends", next->generation, next->services.size(),
                next->pools.size(), next->backends.size());
   reply.set_accepted(true);
@@ -111,8 +99,49 @@ pb::ApplyReply Box::apply(const pb::Snapshot& message) {
   return reply;
 }
 
+Box::Troubles Box::switch_to(std::shared_ptr<const Snapshot> next) {
+  const std::uint64_t generation = next->generation;
+  fleet_->publisher().publish(std::move(next));
+  fleet_->wake_all();
+  Troubles troubles = troubles_;
+  if (!fleet_->publisher().wait_until_running(generation, kSwitchTimeout)) {
+    // Nothing to try again: it switches as soon as it comes round. `show workers` has the generation of each.
+    add(troubles, "worker",
+        "a worker did not take the snapshot up within " + std::to_string(kSwitchTimeout.count()) +
+            " s; it will when it comes round");
+    spdlog::error("snapshot {}: {}", generation, troubles.back().message());
+  }
+  return troubles;
+}
+
+pb::StateReply Box::update_state(const pb::StateUpdate& message) {
+  const std::scoped_lock lock(mutex_);
+  const auto running = fleet_->publisher().current();
+  const auto updated = snapshot::update(message, {.running = running.get(), .slots = slots_, .hash_key = seed_});
+  pb::StateReply reply;
+  if (updated) {
+    for (const pb::SnapshotError& trouble : switch_to(*updated)) *reply.add_warning() = trouble;
+    keeper_.keep_soon({message_, *updated});
+    spdlog::debug("snapshot {} runs: states of {} backends", message.generation(), message.backend_size());
+  } else {
+    for (const snapshot::SnapshotError& error : updated.error().errors) {
+      auto* e = reply.add_error();
+      e->set_path(error.path);
+      e->set_message(error.message);
+    }
+    const snapshot::SnapshotError& first = updated.error().errors.front();
+    spdlog::warn("state update {} refused: {}: {}", message.generation(), first.path, first.message);
+  }
+  reply.set_outcome(updated ? pb::APPLIED : updated.error().resync ? pb::RESYNC : pb::INVALID);
+  if (const auto& now = fleet_->publisher().current()) {
+    reply.set_running_generation(now->generation);
+    reply.set_running_digest(now->digest);
+  }
+  return reply;
+}
+
 void Box::start_from_kept() {
-  const auto bytes = snapshot::load(state_dir_ + "/snapshot");
+  const auto bytes = snapshot::load(keeper_.path());
   if (!bytes) {
     if (bytes.error().code != ErrorCode::not_found) spdlog::warn("kept snapshot ignored: {}", bytes.error().message);
     return;
@@ -177,14 +206,14 @@ void Box::log_changes(const Troubles& now) {
 }
 
 void Box::configure_probe_device(Troubles& troubles) {
-  if (!message_.has_probe() || message_.probe().port().empty()) return;
-  const std::uint16_t index = port_index(message_.probe().port());
+  if (message_ == nullptr || message_->probe().port().empty()) return;
+  const pb::Probe& probe = message_->probe();
+  const std::uint16_t index = port_index(probe.port());
   if (index == snapshot::kNone) return;
   const port::KernelInterface* kernel = ports_[index].port->kernel_interface();
-  const std::string wanted = message_.probe().prefix_v4() + " " + message_.probe().prefix_v6();
+  const std::string wanted = probe.prefix_v4() + " " + probe.prefix_v6();
   if (kernel == nullptr || wanted == probe_configured_) return;
-  if (const auto done = set_up_probe_device(ports_[index].port->spec().device, message_.probe().prefix_v4(),
-                                            message_.probe().prefix_v6());
+  if (const auto done = set_up_probe_device(ports_[index].port->spec().device, probe.prefix_v4(), probe.prefix_v6());
       !done) {
     add(troubles, "probe", done.error().message);
     return;
@@ -271,6 +300,8 @@ void Box::running(pb::RunningReply& reply) const {
     auto* b = reply.add_backend();
     b->set_backend_id(backend.id.value);
     b->set_health(backend.up ? pb::UP : pb::DOWN);
+    b->set_weight(backend.weight);
+    b->set_drain(backend.drain);
   }
 }
 

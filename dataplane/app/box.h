@@ -10,6 +10,7 @@
 
 #include "dataplane/api/dataplane.pb.h"
 #include "dataplane/app/fleet.h"
+#include "dataplane/app/keeper.h"
 #include "dataplane/snapshot/build.h"
 #include "dataplane/telemetry/counters.h"
 
@@ -30,6 +31,8 @@ class Box {
   // Checks, steers, publishes, waits until every worker runs it, keeps it on disk. One at a time. What does not work
   // although the snapshot runs is a warning in the reply, and tried again by tend().
   dataplane::v1::ApplyReply apply(const dataplane::v1::Snapshot& message);
+  // Changes backends' states on top of what runs; waits until every worker runs it. It reaches the disk a little later.
+  dataplane::v1::StateReply update_state(const dataplane::v1::StateUpdate& message);
   // The kept snapshot of an earlier life; nothing when there is none. A damaged file is said in the log and ignored.
   void start_from_kept();
 
@@ -72,21 +75,23 @@ class Box {
   void fill_service(dataplane::v1::ServiceStats* out, const snapshot::Service& service) const;
   void fill_gauges(dataplane::v1::StatsReply& reply) const;
   void configure_probe_device(Troubles& troubles);
+  // Publishes and waits; what is not as it should be although it runs.
+  Troubles switch_to(std::shared_ptr<const snapshot::Snapshot> next);
 
   std::vector<BoxPort> ports_;
   std::unique_ptr<Fleet> fleet_;
   rte_mempool* pool_;
-  const std::string state_dir_;
   const std::uint64_t seed_;
   std::vector<std::string> port_names_;
 
   mutable std::mutex mutex_;  // everything below, and publishing
   snapshot::SlotTable slots_;
-  dataplane::v1::Snapshot message_;
+  std::shared_ptr<const dataplane::v1::Snapshot> message_;  // the last whole one
   std::vector<Base> service_base_, backend_base_;
   std::string probe_configured_;
   Troubles troubles_;        // of the running snapshot
   std::vector<Link> links_;  // as last logged, by port
+  Keeper keeper_;
 };
 
 }  // namespace headgate::app

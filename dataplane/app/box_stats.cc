@@ -103,7 +103,7 @@ std::uint64_t Box::local_ports(Slot local) const {
 void Box::fill_service(pb::ServiceStats* out, const snapshot::Service& service) const {
   const Base& base = service_base_[service.slot];
   out->set_id(service.id.value);
-  out->set_name(service.name);
+  out->set_name(fleet_->publisher().current()->name_of(service));
   fill(out->mutable_traffic(), sum(true, service.slot), base.traffic);
   const Refused now = refused(service.slot);
   for (std::size_t k = 0; k < now.size(); ++k) {
@@ -157,12 +157,12 @@ void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& 
     for (const auto& pool : snapshot->pools) {
       auto* p = reply.add_pool();
       p->set_id(pool.id.value);
-      p->set_name(pool.name);
+      p->set_name(snapshot->name_of(pool));
       for (std::uint16_t i = 0; i < pool.backend_count; ++i) {
         const auto& backend = snapshot->backends[pool.first_backend + i];
         auto* b = reply.add_backend();
         b->set_id(backend.id.value);
-        b->set_name(backend.name);
+        b->set_name(snapshot->name_of(backend));
         b->set_pool_id(pool.id.value);
         b->set_health(backend.up ? pb::UP : pb::DOWN);
         b->set_drain(backend.drain);

@@ -50,6 +50,8 @@ class Resolver {
 
   // `snapshot` is used until the next call. It is looked at in steps, by advance().
   void snapshot_changed(const snapshot::Snapshot& snapshot, Nanos now);
+  // The same for one that differs in backends' states only: there is nothing new to look at. Requires: equal layouts.
+  void states_changed(const snapshot::Snapshot& snapshot) { site_.snapshot = &snapshot; }
   // Announces all own addresses again, for example after a failover.
   void announce_all(Nanos now) { announcer_.announce_all(now); }
 

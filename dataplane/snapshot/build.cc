@@ -12,6 +12,7 @@ void decode(Context& context) {
   out.generation = context.message.generation();
   out.epoch = context.message.epoch();
   out.digest = context.message.digest();
+  out.layout = context.input.previous == nullptr ? 1 : context.input.previous->layout + 1;
   out.drop_unmatched = context.message.drop_unmatched();
   if (out.generation == 0) context.errors.add("generation", "0 means that nothing runs; number snapshots from 1.");
   internal::decode_interfaces(context);

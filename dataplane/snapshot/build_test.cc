@@ -63,7 +63,7 @@ TEST(Build, AnAcceptedMessageBecomesWhatAPacketNeeds) {
 
   const Service* www = s->find_service(ip("192.0.2.100"), 80, kProtocolTcp);
   ASSERT_NE(www, nullptr);
-  EXPECT_EQ(www->name, "www");
+  EXPECT_EQ(s->name_of(*www), "www");
   EXPECT_EQ(www->mode, Mode::full_nat);
   EXPECT_THAT(www->local_v4, ElementsAre(0));
   EXPECT_THAT(www->local_v6, IsEmpty());

@@ -65,6 +65,7 @@ struct Context {
   const pb::Snapshot& message;
   const BuildInput& input;
   Snapshot& out;
+  Names names;  // becomes out.names
   Errors errors;
 
   std::unordered_map<std::uint32_t, std::uint16_t> interface_by_id, pool_by_id, local_address_by_id;
@@ -103,12 +104,18 @@ void decode_local_addresses(Context& context);
 void decode_services(Context& context);
 void decode_routes(Context& context);
 void decode_pools(Context& context);
+// A backend's health, weight and drain, of a snapshot or an update.
+void decode_state(Errors& errors, const std::string& path, std::uint32_t weight, pb::Health health, bool drain,
+                  Backend& out);
 void check_services(Context& context);  // against pools and local addresses
 void decode_timeouts(Context& context);
 void decode_probe(Context& context);
 
 // After a decoding without errors and with slots: the tables that packets are looked up in.
 void build_tables(Context& context);
+// The part of them that follows from backends' states. `previous`: may share Maglev tables; null for none.
+void fill_pool(Snapshot& out, Pool& pool, const Snapshot* previous);
+void decide_pings(Snapshot& out, std::uint64_t hash_key);
 
 template <class Path>
 std::optional<IpAddress> decode_address(Context& context, const Path& path, const std::string& text) {

@@ -9,7 +9,7 @@ namespace {
 void decode_service_identity(Context& context, int i, const pb::Service& in, Service& out,
                              std::unordered_set<std::uint32_t>& ids, std::unordered_set<std::string_view>& names) {
   out.id = ServiceId{in.id()};
-  out.name = in.name().substr(0, kNameBytesMax);
+  context.names.services.push_back(in.name().substr(0, kNameBytesMax));
   if (in.id() == 0) {
     context.errors.add(at("service", i, "id"), "0 means none; give the service an id of its own.");
   } else if (!ids.insert(in.id()).second) {
@@ -135,7 +135,7 @@ struct PoolScope {
 
 void decode_pool_identity(Context& context, int i, const pb::Pool& in, Pool& out, PoolIds& ids) {
   out.id = PoolId{in.id()};
-  out.name = in.name().substr(0, kNameBytesMax);
+  context.names.pools.push_back(in.name().substr(0, kNameBytesMax));
   if (in.id() == 0) {
     context.errors.add(at("pool", i, "id"), "0 means none; give the pool an id of its own.");
   } else if (!context.pool_by_id.emplace(in.id(), static_cast<std::uint16_t>(i)).second) {
@@ -228,17 +228,7 @@ void decode_backend_numbers(Context& context, const std::string& path, const pb:
   } else {
     out.port = static_cast<std::uint16_t>(in.port());
   }
-  if (in.weight() > kWeightMax) {
-    context.errors.add(path + ".weight", sentence("Weight ", in.weight(), " is too large; use 0 to ", kWeightMax,
-                                                  " (only the ratio of weights counts)."));
-  } else {
-    out.weight = static_cast<std::uint16_t>(in.weight());
-  }
-  if (in.health() != pb::UP && in.health() != pb::DOWN) {
-    context.errors.add(path + ".health", "The health is unknown; use UP or DOWN.");
-  }
-  out.up = in.health() == pb::UP;
-  out.drain = in.drain();
+  decode_state(context.errors, path, in.weight(), in.health(), in.drain(), out);
   const std::uint32_t limit = context.input.flow_limit;
   out.max_connections = limit != 0 && in.max_connections() >= limit ? 0 : in.max_connections();
 }
@@ -246,7 +236,7 @@ void decode_backend_numbers(Context& context, const std::string& path, const pb:
 void decode_backend_names(Context& context, const std::string& path, const pb::Backend& in, Backend& out, PoolIds& ids,
                           PoolScope& scope) {
   out.id = BackendId{in.id()};
-  out.name = in.name().substr(0, kNameBytesMax);
+  context.names.backends.push_back(in.name().substr(0, kNameBytesMax));
   if (in.id() == 0) {
     context.errors.add(path + ".id", "0 means none; give the backend an id of its own.");
   } else if (!ids.backends.insert(in.id()).second) {
@@ -294,6 +284,19 @@ void decode_backend(Context& context, int i, int b, PoolIds& ids, PoolScope& sco
 
 }  // namespace
 
+void decode_state(Errors& errors, const std::string& path, std::uint32_t weight, pb::Health health, bool drain,
+                  Backend& out) {
+  if (weight > kWeightMax) {
+    errors.add(path + ".weight", sentence("Weight ", weight, " is too large; use 0 to ", kWeightMax,
+                                          " (only the ratio of weights counts)."));
+  } else {
+    out.weight = static_cast<std::uint16_t>(weight);
+  }
+  if (health != pb::UP && health != pb::DOWN) errors.add(path + ".health", "The health is unknown; use UP or DOWN.");
+  out.up = health == pb::UP;
+  out.drain = drain;
+}
+
 void decode_pools(Context& context) {
   PoolIds ids;
   const int pools = context.message.pool_size();
@@ -335,7 +338,7 @@ std::string backend_label(const Context& context, int position) {
   const Backend& backend = context.out.backends[static_cast<std::size_t>(position)];
   return sentence("Backend ", to_string(backend.address), backend.port == 0 ? "" : " port ",
                   backend.port == 0 ? std::string() : piece(backend.port), " of pool ",
-                  quoted(context.out.pools[backend.pool].name));
+                  quoted(context.names.pools[backend.pool]));
 }
 
 void check_family(Context& context, int i, const Service& service, const PoolFacts& facts) {
@@ -366,13 +369,18 @@ void check_one_directional(Context& context, int i, const Service& service, cons
   }
 }
 
-void add_local_address(Context& context, Service& service, std::uint16_t index) {
+struct Locals {
+  std::vector<std::uint16_t> v4, v6;
+  std::vector<std::uint16_t>& of(const IpAddress& address) { return address.is_v4() ? v4 : v6; }
+};
+
+void add_local_address(const Context& context, Locals& locals, std::uint16_t index) {
   const LocalAddress& local = context.out.local_addresses[index];
-  if (local.address.is_unspecified()) return;
-  (local.address.is_v4() ? service.local_v4 : service.local_v6).push_back(index);
+  if (!local.address.is_unspecified()) locals.of(local.address).push_back(index);
 }
 
 void choose_local_addresses(Context& context, int i, const pb::Service& in, Service& service) {
+  Locals locals;
   for (int a = 0; a < in.local_address_id_size(); ++a) {
     const auto path = [&] { return at(at("service", i), "local_address_id", a); };
     const auto found = context.local_address_by_id.find(in.local_address_id(a));
@@ -381,17 +389,19 @@ void choose_local_addresses(Context& context, int i, const pb::Service& in, Serv
           path(), sentence("There is no local address with id ", in.local_address_id(a), "; name an existing one."));
       continue;
     }
-    const auto& same = context.out.local_addresses[found->second].address.is_v4() ? service.local_v4 : service.local_v6;
+    const auto& same = locals.of(context.out.local_addresses[found->second].address);
     if (std::ranges::find(same, found->second) != same.end()) {
       context.errors.add(path(), sentence("Id ", in.local_address_id(a), " is listed twice; remove one."));
       continue;
     }
-    add_local_address(context, service, found->second);
+    add_local_address(context, locals, found->second);
   }
   if (in.local_address_id_size() == 0) {
     const auto own = static_cast<std::size_t>(context.message.local_address_size());  // snat addresses come after these
-    for (std::size_t l = 0; l < own; ++l) add_local_address(context, service, static_cast<std::uint16_t>(l));
+    for (std::size_t l = 0; l < own; ++l) add_local_address(context, locals, static_cast<std::uint16_t>(l));
   }
+  service.local_v4 = SharedArray(std::move(locals.v4));
+  service.local_v6 = SharedArray(std::move(locals.v6));
   if (service.mode != Mode::full_nat || service.address.is_unspecified()) return;
   if (!(service.address.is_v4() ? service.local_v4 : service.local_v6).empty()) return;
   const std::string_view family = service.address.is_v4() ? "IPv4" : "IPv6";

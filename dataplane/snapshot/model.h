@@ -1,6 +1,9 @@
 // The immutable state that workers forward with. Built off the workers from a checked protobuf snapshot, published by
 // RCU, shared by all workers, never written after publication. Everything a packet needs is an index or a pointer away.
 //
+// A Snapshot is a value and cheap to copy: what is large is shared by copies, and backends, the one long table that
+// changes with a state, are plain memory (update.h). So tables here are SharedArray, FlatMap, or short.
+//
 // Positions (indices into the vectors) are valid inside one Snapshot only. Mutable per-worker state is keyed by Slot,
 // which stays with an id across snapshots; backend_by_slot etc. lead back from a slot to this snapshot's entry, if it
 // still exists.
@@ -10,11 +13,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "dataplane/base/flat_map.h"
 #include "dataplane/base/ids.h"
 #include "dataplane/base/keyed_hash.h"
+#include "dataplane/base/shared_array.h"
 #include "dataplane/base/time.h"
 #include "dataplane/base/tuple.h"
 
@@ -88,11 +93,11 @@ struct Backend {
   std::uint16_t port = 0;  // 0 = the service's
   std::uint16_t weight = 1;
   IpAddress address;
-  bool up = true, drain = false;
+  bool up = true, drain = false;      // these two and the weight are states: an update changes them
   std::uint32_t max_connections = 0;  // 0 = no limit (also when the limit could never bind: see BuildInput::flow_limit)
-  std::string name;
   bool usable() const { return up && !drain && weight != 0; }
 };
+static_assert(std::is_trivially_copyable_v<Backend>);
 
 struct Pool {
   PoolId id;
@@ -100,21 +105,20 @@ struct Pool {
   Algorithm algorithm = Algorithm::round_robin;
   RemovalPolicy on_removal = RemovalPolicy::keep;
   bool equal_weights = true;        // of the usable backends
-  bool any_limit = false;           // some backend has max_connections
+  bool any_limit = false;           // some usable backend has max_connections
   std::uint16_t first_backend = 0;  // backends [first_backend, first_backend + backend_count) of Snapshot::backends
   std::uint16_t backend_count = 0;
-  std::vector<std::uint16_t> usable;             // indices into Snapshot::backends, in order
-  std::vector<std::uint32_t> cumulative_weight;  // of `usable`, for weighted sampling
+  SharedArray<std::uint16_t> usable;             // indices into Snapshot::backends, in order
+  SharedArray<std::uint32_t> cumulative_weight;  // of `usable`, for weighted sampling
   // source_hash only: cumulative weights of all backends by offset from first_backend, whatever their health, so that a
   // backend that goes down moves only its own clients (a second hash skips it).
-  std::vector<std::uint32_t> all_cumulative_weight;
+  SharedArray<std::uint32_t> all_cumulative_weight;
   // kMaglevSlots entries, each an offset from first_backend; built over all backends with weight > 0 whatever their
   // health (down ones are skipped by a second probe). Shared between snapshots while membership and weights are the
   // same.
   std::shared_ptr<const std::vector<std::uint16_t>> maglev;
   std::uint8_t persistence_v4 = 32, persistence_v6 = 128;
   Nanos persistence_timeout = 0;  // 0 = no persistence
-  std::string name;
 };
 
 struct Service {
@@ -130,8 +134,12 @@ struct Service {
   bool reset_on_expiry = true;
   IpAddress address;
   // Indices into Snapshot::local_addresses usable towards backends of that family.
-  std::vector<std::uint16_t> local_v4, local_v6;
-  std::string name;
+  SharedArray<std::uint16_t> local_v4, local_v6;
+};
+
+// Of services, pools and backends, by position: for people, apart from what packets touch.
+struct Names {
+  std::vector<std::string> services, pools, backends;
 };
 
 // What an address of ours is. One address may be several things.
@@ -192,6 +200,8 @@ class RouteTable {
 
 struct Snapshot {
   std::uint64_t generation = 0, epoch = 0;
+  // Counts whole snapshots. Equal: the two differ in backends' states and what follows from them, in nothing else.
+  std::uint64_t layout = 0;
   std::string digest;
   bool drop_unmatched = false;
 
@@ -202,6 +212,7 @@ struct Snapshot {
   std::vector<Backend> backends;
   std::vector<Pool> pools;
   std::vector<Service> services;
+  std::shared_ptr<const Names> names;
   Timeouts timeouts;
 
   // [port][vlan] -> interface: small, linear in the VLANs of a port.
@@ -231,6 +242,11 @@ struct Snapshot {
   };
   FlatMap<std::uint32_t, ProbeTarget, IdHash> probe_targets;
 
+  // Requires: an element of this snapshot's.
+  const std::string& name_of(const Service& service) const { return names->services[position(services, service)]; }
+  const std::string& name_of(const Pool& pool) const { return names->pools[position(pools, pool)]; }
+  const std::string& name_of(const Backend& backend) const { return names->backends[position(backends, backend)]; }
+
   const Service* service_of_slot(Slot slot) const {
     return slot < service_by_slot.size() && service_by_slot[slot] != kNone ? &services[service_by_slot[slot]] : nullptr;
   }
@@ -247,6 +263,12 @@ struct Snapshot {
   const Service* find_service(const IpAddress& address, std::uint16_t port, std::uint8_t protocol) const {
     const std::uint16_t* index = services_by_endpoint.find(Endpoint{address, port, protocol});
     return index == nullptr ? nullptr : &services[*index];
+  }
+
+ private:
+  template <class Entry>
+  static std::size_t position(const std::vector<Entry>& entries, const Entry& entry) {
+    return static_cast<std::size_t>(&entry - entries.data());
   }
 };
 

@@ -61,7 +61,10 @@ class SlotMap {
     return true;
   }
   std::size_t used() const { return entries_.size(); }
-  bool known(const Key& key) const { return by_key_.contains(key); }
+  Slot slot_of(const Key& key) const {
+    const auto found = by_key_.find(key);
+    return found == by_key_.end() ? kNoSlot : found->second;
+  }
 
  private:
   enum class State : std::uint8_t { free, live, retired };
@@ -123,7 +126,9 @@ class SlotTable {
   // False, and no change, unless the slot is retired (its id came back meanwhile, or it was released already).
   bool release(SlotKind kind, Slot slot);
   // Has a slot: is in the newest snapshot, or left it and may still have flows.
-  bool knows_backend(BackendId id) const { return backends_.known(id.value); }
+  bool knows_backend(BackendId id) const { return slot_of_backend(id) != kNoSlot; }
+  // kNoSlot when it has none.
+  Slot slot_of_backend(BackendId id) const { return backends_.slot_of(id.value); }
   // All slots ever handed out are below this.
   std::size_t used(SlotKind kind) const;
 

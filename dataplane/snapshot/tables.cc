@@ -43,7 +43,6 @@ void index_own_addresses(Context& context) {
   for (const Service& service : out.services) {
     OwnAddress& entry = own[service.address];
     entry.service = true;
-    entry.answers_ping = entry.answers_ping || (service.ping && !out.pools[service.pool].usable.empty());
     if (entry.interface == kNone) entry.interface = context.on_link_interface(service.address);
   }
   const std::vector<std::pair<IpAddress, OwnAddress>> entries(own.begin(), own.end());
@@ -147,54 +146,72 @@ bool same_members(const Snapshot& a, const Pool& pa, const Snapshot& b, const Po
   return true;
 }
 
-std::shared_ptr<const std::vector<std::uint16_t>> maglev_of(const Context& context, const Pool& pool) {
-  const Snapshot* previous = context.input.previous;
+std::shared_ptr<const std::vector<std::uint16_t>> maglev_of(const Snapshot& out, const Pool& pool,
+                                                            const Snapshot* previous) {
   if (previous != nullptr && pool.slot < previous->pool_by_slot.size() && previous->pool_by_slot[pool.slot] != kNone) {
     const Pool& before = previous->pools[previous->pool_by_slot[pool.slot]];
-    if (before.id == pool.id && before.maglev != nullptr && same_members(*previous, before, context.out, pool)) {
+    if (before.id == pool.id && before.maglev != nullptr && same_members(*previous, before, out, pool)) {
       return before.maglev;
     }
   }
   std::vector<MaglevMember> members;
   for (unsigned i = 0; i < pool.backend_count; ++i) {
-    const Backend& backend = context.out.backends[pool.first_backend + i];
+    const Backend& backend = out.backends[pool.first_backend + i];
     if (backend.weight != 0) members.push_back({backend.id, backend.weight, static_cast<std::uint16_t>(i)});
   }
   if (members.empty()) return nullptr;
   return std::make_shared<const std::vector<std::uint16_t>>(build_maglev(members));
 }
 
-void fill_pool(Context& context, Pool& pool) {
+}  // namespace
+
+void fill_pool(Snapshot& out, Pool& pool, const Snapshot* previous) {
+  const auto backends = std::span(out.backends).subspan(pool.first_backend, pool.backend_count);
+  const auto count = static_cast<std::size_t>(std::ranges::count_if(backends, &Backend::usable));
+  std::vector<std::uint16_t> usable;
+  std::vector<std::uint32_t> cumulative_weight, all_cumulative_weight;
+  usable.reserve(count);
+  cumulative_weight.reserve(count);
+  if (pool.algorithm == Algorithm::source_hash) all_cumulative_weight.reserve(pool.backend_count);
   std::uint32_t usable_weight = 0, all_weight = 0;
-  const auto backends = std::span(context.out.backends).subspan(pool.first_backend, pool.backend_count);
-  const auto usable = static_cast<std::size_t>(std::ranges::count_if(backends, &Backend::usable));
-  pool.usable.reserve(usable);
-  pool.cumulative_weight.reserve(usable);
-  if (pool.algorithm == Algorithm::source_hash) pool.all_cumulative_weight.reserve(pool.backend_count);
+  pool.any_limit = false;
+  pool.equal_weights = true;
   for (std::size_t i = 0; i < backends.size(); ++i) {
     const Backend& backend = backends[i];
     all_weight += backend.weight;
-    if (pool.algorithm == Algorithm::source_hash) pool.all_cumulative_weight.push_back(all_weight);
+    if (pool.algorithm == Algorithm::source_hash) all_cumulative_weight.push_back(all_weight);
     if (!backend.usable()) continue;
     usable_weight += backend.weight;
-    pool.usable.push_back(static_cast<std::uint16_t>(pool.first_backend + i));
-    pool.cumulative_weight.push_back(usable_weight);
+    usable.push_back(static_cast<std::uint16_t>(pool.first_backend + i));
+    cumulative_weight.push_back(usable_weight);
     pool.any_limit |= backend.max_connections != 0;
-    pool.equal_weights &= backend.weight == context.out.backends[pool.usable.front()].weight;
+    pool.equal_weights &= backend.weight == out.backends[usable.front()].weight;
   }
-  if (pool.algorithm == Algorithm::maglev) pool.maglev = maglev_of(context, pool);
+  pool.usable = SharedArray(std::move(usable));
+  pool.cumulative_weight = SharedArray(std::move(cumulative_weight));
+  pool.all_cumulative_weight = SharedArray(std::move(all_cumulative_weight));
+  if (pool.algorithm == Algorithm::maglev) pool.maglev = maglev_of(out, pool, previous);
 }
 
-}  // namespace
+void decide_pings(Snapshot& out, std::uint64_t hash_key) {
+  std::unordered_set<IpAddress, AddressHash> answering(out.services.size(), AddressHash{hash_key});
+  for (const Service& service : out.services) {
+    if (service.ping && !out.pools[service.pool].usable.empty()) answering.insert(service.address);
+  }
+  out.own_addresses = out.own_addresses.edited(
+      [&](const IpAddress& address, OwnAddress& own) { own.answers_ping = answering.contains(address); });
+}
 
 void build_tables(Context& context) {
   Snapshot& out = context.out;
+  out.names = std::make_shared<const Names>(std::move(context.names));
   out.service_by_slot = positions_by_slot(out.services);
   out.pool_by_slot = positions_by_slot(out.pools);
   out.backend_by_slot = positions_by_slot(out.backends);
-  for (Pool& pool : out.pools) fill_pool(context, pool);
+  for (Pool& pool : out.pools) fill_pool(out, pool, context.input.previous);
   index_ports(context);
   index_own_addresses(context);
+  decide_pings(out, context.input.hash_key);
   choose_resolvers(context);
   index_endpoints(context);
   index_probes(context);

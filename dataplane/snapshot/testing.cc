@@ -28,6 +28,23 @@ headgate::dataplane::v1::Snapshot parse(std::string_view text, std::uint64_t gen
 Source::Source(std::vector<std::string> ports, std::uint64_t hash_key)
     : ports_(std::move(ports)), hash_key_(hash_key), slots_(hash_key) {}
 
+tl::expected<std::shared_ptr<const Snapshot>, UpdateRefusal> Source::try_update(std::string_view text) const {
+  headgate::dataplane::v1::StateUpdate message;
+  if (!google::protobuf::TextFormat::ParseFromString(std::string(text), &message))
+    die("not a StateUpdate: " + std::string(text));
+  if (message.base_generation() == 0 && last_ != nullptr) message.set_base_generation(last_->generation);
+  if (message.generation() == 0) message.set_generation(generation_ + 1);
+  return snapshot::update(message, {.running = last_.get(), .slots = slots_, .hash_key = hash_key_});
+}
+
+std::shared_ptr<const Snapshot> Source::update(std::string_view text) {
+  const auto updated = try_update(text);
+  if (!updated) die("refused: " + updated.error().errors[0].path + ": " + updated.error().errors[0].message);
+  last_ = *updated;
+  generation_ = last_->generation;
+  return last_;
+}
+
 BuildInput Source::input() {
   return {
       .port_names = ports_, .previous = last_.get(), .slots = slots_, .hash_key = hash_key_, .flow_limit = flow_limit};

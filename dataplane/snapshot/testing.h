@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dataplane/snapshot/build.h"
+#include "dataplane/snapshot/update.h"
 
 namespace headgate::snapshot::testing {
 
@@ -20,6 +21,10 @@ class Source {
   std::shared_ptr<const Snapshot> accept(std::string_view text);
   // "path: message" lines; empty when the snapshot is accepted. It does not become the predecessor of the next.
   std::vector<std::string> refuse(std::string_view text);
+
+  // Text format of dataplane.v1.StateUpdate on top of the last; generations are filled in when absent.
+  std::shared_ptr<const Snapshot> update(std::string_view text);
+  tl::expected<std::shared_ptr<const Snapshot>, UpdateRefusal> try_update(std::string_view text) const;
 
   SlotTable& slots() { return slots_; }
   const std::shared_ptr<const Snapshot>& last() const { return last_; }

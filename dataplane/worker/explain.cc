@@ -116,15 +116,15 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
   if (d.service != nullptr) {
     const snapshot::Pool& pool = snapshot_->pools[d.service->pool];
     out.pool = pool.id;
-    say("service", d.service->name + ", mode " + mode_name(d.service->mode) + ", pool " + pool.name + ", " +
-                       algorithm_name(pool.algorithm));
+    say("service", snapshot_->name_of(*d.service) + ", mode " + mode_name(d.service->mode) + ", pool " +
+                       snapshot_->name_of(pool) + ", " + algorithm_name(pool.algorithm));
     for (std::uint16_t i = 0; i < pool.backend_count && i < 32; ++i) {
       const snapshot::Backend& backend = snapshot_->backends[pool.first_backend + i];
       if (!backend.usable()) {
-        say("backend", backend.name + " takes no new flows: " + why_unusable(backend));
+        say("backend", snapshot_->name_of(backend) + " takes no new flows: " + why_unusable(backend));
       } else if (backend.max_connections != 0 && shared_.limits.in_use(backend.slot) >= backend.max_connections) {
-        say("backend",
-            backend.name + " is at its limit of " + std::to_string(backend.max_connections) + " connections");
+        say("backend", snapshot_->name_of(backend) + " is at its limit of " + std::to_string(backend.max_connections) +
+                           " connections");
       }
     }
   }
@@ -176,7 +176,7 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       const snapshot::Backend* backend = snapshot_->backend_of_slot(d.flow->backend_slot);
       if (backend != nullptr) {
         out.backend = backend->id;
-        say("backend", backend->name + " (of the flow)");
+        say("backend", snapshot_->name_of(*backend) + " (of the flow)");
       }
       out.fate = predict(p, *d.flow, d.direction);
       break;
@@ -201,7 +201,7 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
         flow.gue = d.service->encapsulation == snapshot::Encapsulation::gue;
         flow.backend = backend.address;
         flow.backend_slot = backend.slot;
-        say("backend", backend.name + " (" + to_string(backend.address) + ") would be chosen");
+        say("backend", snapshot_->name_of(backend) + " (" + to_string(backend.address) + ") would be chosen");
       } else {
         say("egress", d.action == Action::start_snat ? "the servers' own traffic, source translated"
                                                      : "the servers' own traffic, routed");

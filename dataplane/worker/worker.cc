@@ -134,16 +134,27 @@ void Worker::switch_snapshot() {
   // The one before is gone by now: announcing the new one allowed the control thread to free it, and so did a sleep.
   if (reader_.sequence() != snapshot_sequence_) {
     snapshot_sequence_ = reader_.sequence();
-    if (snapshot_ != nullptr) {
-      flows_.set_timeouts(snapshot_->timeouts);
-      load_.use(*snapshot_);
-      if (resolver_) resolver_->snapshot_changed(*snapshot_, now_);
-      plan_removals(*snapshot_);
+    const bool states_only = snapshot_ != nullptr && snapshot_->layout == layout_;
+    if (!states_only) {
+      switch_layout();
+    } else if (resolver_) {
+      resolver_->states_changed(*snapshot_);
     }
-    ++hop_epoch_;
-    learn_macs();
   }
   doubt_hops();
+}
+
+void Worker::switch_layout() {
+  layout_ = 0;
+  if (snapshot_ != nullptr) {
+    layout_ = snapshot_->layout;
+    flows_.set_timeouts(snapshot_->timeouts);
+    load_.use(*snapshot_);
+    if (resolver_) resolver_->snapshot_changed(*snapshot_, now_);
+    plan_removals(*snapshot_);
+  }
+  ++hop_epoch_;
+  learn_macs();
 }
 
 // An entry of the neighbor table was freed to make room: any cached ref may be the one.

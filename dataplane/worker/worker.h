@@ -195,6 +195,7 @@ class Worker final : private neighbor::ResolverSink {
 
   // worker.cc: the batch
   void switch_snapshot();
+  void switch_layout();
   void doubt_hops();
   void run_task();
   void take_messages();
@@ -299,6 +300,7 @@ class Worker final : private neighbor::ResolverSink {
   snapshot::Publisher::Reader& reader_;
   const snapshot::Snapshot* snapshot_ = nullptr;
   std::uint64_t snapshot_sequence_ = 0;  // of its publication
+  std::uint64_t layout_ = 0;             // of the snapshot
 
   flow::FlowTable flows_;
   flow::PortAllocator ports_;

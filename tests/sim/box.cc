@@ -114,6 +114,11 @@ void Box::publish(std::string_view snapshot) {
   publisher_.reclaim();
 }
 
+void Box::update(std::string_view states) {
+  publisher_.publish(source_.update(states));
+  publisher_.reclaim();
+}
+
 void Box::settle(Nanos time) {
   advance(time);
 }

@@ -62,6 +62,8 @@ class Box {
     publish(snapshot);
     settle();
   }
+  // The same for a StateUpdate on top of the last snapshot.
+  void update(std::string_view states);
   // Frames that leave meanwhile are forgotten.
   void settle(Nanos time = 500 * kMillisecond);
 
