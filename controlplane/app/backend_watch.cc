@@ -195,6 +195,7 @@ void BackendWatch::on_verdict(const health::Change& change) {
 // One refresh looks at whole pools, so that thousands of verdicts in a row must not each cause one.
 void BackendWatch::refresh_soon() {
   const health::Time now = Checker::now();
+  changed_ = std::min(changed_, now);
   if (refreshed_ == health::Time::min() || now - refreshed_ >= kRefreshEvery) return refresh_and_tell();
   refresh_at(refreshed_ + kRefreshEvery);
 }
@@ -226,7 +227,9 @@ BackendWatch::Changes BackendWatch::refresh() {
 }
 
 void BackendWatch::refresh_and_tell() {
-  if (const Changes changes = refresh(); !changes.empty()) on_states_(changes);
+  const health::Time since = std::min(std::exchange(changed_, health::kNever), Checker::now());
+  if (const Changes changes = refresh(); !changes.empty())
+    on_states_(changes, std::chrono::steady_clock::time_point(since));
 }
 
 void BackendWatch::remember() {

@@ -40,7 +40,8 @@ void put_in_force(const health::InForce& state, To& to) {
 class BackendWatch {
  public:
   using Changes = std::vector<health::Standings::Change>;
-  using OnStates = std::function<void(const Changes&)>;
+  // `since`: when the first of them was found out.
+  using OnStates = std::function<void(const Changes&, std::chrono::steady_clock::time_point since)>;
   static constexpr std::chrono::milliseconds kRefreshEvery{5};  // the first change at once, then together
   static constexpr std::chrono::seconds kSaveEvery{1};
 

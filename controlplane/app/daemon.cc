@@ -26,7 +26,7 @@ Daemon::Daemon(asio::io_context& io, Options options)
       configuration_(disk_, options_.state_dir),
       confirmation_(io),
       backends_(io, options_.state_dir, machine_now().boot, events_,
-                [this](const BackendWatch::Changes& changes) { on_states(changes); }),
+                [this](const BackendWatch::Changes& changes, auto since) { on_states(changes, since); }),
       pusher_(io, options_.dataplane,
               push::Events{.connected = [this](const push::States& running) { on_connected(running); },
                            .in_sync = [this] { on_in_sync(); },
@@ -184,7 +184,7 @@ void Daemon::push() {
   if (met_dataplane_ && !held_) pusher_.set_wanted(wanted_);
 }
 
-void Daemon::on_states(const BackendWatch::Changes& changes) {
+void Daemon::on_states(const BackendWatch::Changes& changes, std::chrono::steady_clock::time_point since) {
   std::vector<dataplane::v1::BackendState> states;
   states.reserve(changes.size());
   for (const auto& change : changes) {
@@ -195,7 +195,7 @@ void Daemon::on_states(const BackendWatch::Changes& changes) {
     state.set_backend_id(change.backend_id);
     put_in_force(change.in_force, state);
   }
-  if (met_dataplane_ && !held_) pusher_.set_states(states);
+  if (met_dataplane_ && !held_) pusher_.set_states(states, since);
 }
 
 config::Result<std::string> Daemon::set_backend(const std::string& pool, const std::string& backend,

@@ -63,7 +63,7 @@ class Daemon {
   void on_connected(const push::States& running);
   void on_in_sync();
   void on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply);
-  void on_states(const BackendWatch::Changes& changes);
+  void on_states(const BackendWatch::Changes& changes, std::chrono::steady_clock::time_point since);
   void probe() { backends_.set_targets(configuration_.config(), configuration_.ids()); }
   void push();
 

@@ -19,6 +19,10 @@ std::string admin_of(health::Admin admin, bool drains) {
   return admin == health::Admin::drain || drains ? "drain" : "enabled";
 }
 
+std::uint32_t us(std::chrono::nanoseconds time) {
+  return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(time).count());
+}
+
 void describe_probes(const health::Detail& detail, pb::BackendState& out) {
   out.set_since_s(health::Checker::unix_s(detail.changed));
   out.set_cause(detail.cause);
@@ -27,6 +31,23 @@ void describe_probes(const health::Detail& detail, pb::BackendState& out) {
   out.set_last_error(detail.last_error);
   out.set_latency_us(
       static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(detail.latency).count()));
+}
+
+void describe_push(const push::PushStats& stats, pb::PushSummary& out) {
+  out.set_snapshots(stats.pushes);
+  out.set_updates(stats.updates);
+  out.set_resyncs(stats.resyncs);
+  out.set_refusals(stats.refusals);
+  const auto& buckets = stats.delay.buckets();
+  for (std::size_t i = 0; i < buckets.size(); ++i) {
+    auto& bucket = *out.add_delay();
+    if (i < push::DelayHistogram::kBounds.size())
+      bucket.set_up_to_ms(static_cast<std::uint32_t>(push::DelayHistogram::kBounds[i].count()));
+    bucket.set_count(buckets[i]);
+  }
+  out.set_delay_last_us(us(stats.delay.last()));
+  out.set_delay_max_us(us(stats.delay.longest()));
+  out.set_delay_sum_s(std::chrono::duration<double>(stats.delay.sum()).count());
 }
 
 }  // namespace
@@ -48,8 +69,7 @@ void BackendWatch::describe(pb::SystemReply& reply) const {
   probes.set_failed(counters.failed);
   probes.set_not_made(counters.unknown);
   probes.set_late(counters.late);
-  probes.set_lag_max_us(
-      static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(counters.lag_max).count()));
+  probes.set_lag_max_us(us(counters.lag_max));
   probes.set_under_way(static_cast<std::uint32_t>(checker_.in_flight()));
 }
 
@@ -79,6 +99,7 @@ void Daemon::describe(pb::SystemReply& reply) const {
     if (!serves[service.pool_id()]) reply.add_problem("service " + service.name() + " has no backend that can serve");
   }
   backends_.describe(reply);
+  describe_push(pusher_.stats(), *reply.mutable_push());
   for (const std::string& problem : backends_.problems()) reply.add_problem(problem);
   reply.set_backends(backends);
   reply.set_backends_down(down);

@@ -123,6 +123,10 @@ int show_health(Client& client) {
               probes.under_way());
   std::printf("late    %llu by more than a twentieth of their interval, at most %.1f ms\n",
               static_cast<unsigned long long>(probes.late()), probes.lag_max_us() / 1000.0);
+  const auto& push = reply.push();
+  std::printf("pushed  %llu snapshots, %llu updates; from verdict to workers last %.1f ms, at most %.1f ms\n",
+              static_cast<unsigned long long>(push.snapshots()), static_cast<unsigned long long>(push.updates()),
+              push.delay_last_us() / 1000.0, push.delay_max_us() / 1000.0);
   return 0;
 }
 

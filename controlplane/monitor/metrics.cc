@@ -41,6 +41,22 @@ class Page {
   void counter(const char* name, const char* help, const Labels& labels, std::uint64_t value) {
     add("counter", name, help, labels, std::to_string(value));
   }
+  struct Bucket {
+    double up_to;
+    std::uint64_t count;  // not cumulative
+  };
+  void histogram(const std::string& name, const char* help, const std::vector<Bucket>& buckets, std::uint64_t beyond,
+                 double sum) {
+    std::uint64_t total = 0;
+    for (const Bucket& bucket : buckets) {
+      total += bucket.count;
+      add("histogram", name, help, {{"le", number(bucket.up_to)}}, std::to_string(total), "_bucket");
+    }
+    total += beyond;
+    add("histogram", name, help, {{"le", "+Inf"}}, std::to_string(total), "_bucket");
+    add("histogram", name, help, {}, number(sum), "_sum");
+    add("histogram", name, help, {}, std::to_string(total), "_count");
+  }
   std::string take() const {
     std::string text;
     for (const std::string& name : order_) text += families_.at(name);
@@ -48,14 +64,14 @@ class Page {
   }
 
  private:
-  void add(const char* type, const std::string& name, const char* help, const Labels& labels,
-           const std::string& value) {
+  void add(const char* type, const std::string& name, const char* help, const Labels& labels, const std::string& value,
+           const char* suffix = "") {
     std::string& family = families_[name];
     if (family.empty()) {
       order_.push_back(name);
       family = "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
     }
-    family += name;
+    family += name + suffix;
     for (std::size_t i = 0; i < labels.size(); ++i)
       family += (i == 0 ? "{" : ",") + std::string(labels[i].first) + "=\"" + escaped(labels[i].second) + "\"";
     family += (labels.empty() ? " " : "} ") + value + "\n";
@@ -113,6 +129,24 @@ void health(Page& page, const Sample& sample) {
   page.counter("headgate_probes_late_total", "Probes behind their time by a twentieth of the interval.", {},
                probes.late());
   page.gauge("headgate_probes_under_way", "Probes without a result yet.", {}, probes.under_way());
+}
+
+void push(Page& page, const Sample& sample) {
+  const auto& p = sample.system.push();
+  page.counter("headgate_push_snapshots_total", "Whole snapshots that the dataplane accepted.", {}, p.snapshots());
+  page.counter("headgate_push_updates_total", "Changes of backends' states that it applied.", {}, p.updates());
+  page.counter("headgate_push_resyncs_total", "Changes of states that met another snapshot.", {}, p.resyncs());
+  page.counter("headgate_push_refusals_total", "Snapshots and changes that it refused.", {}, p.refusals());
+  std::vector<Page::Bucket> buckets;
+  std::uint64_t beyond = 0;
+  for (const auto& bucket : p.delay()) {
+    if (bucket.up_to_ms() == 0)
+      beyond = bucket.count();
+    else
+      buckets.push_back({bucket.up_to_ms() / 1000.0, bucket.count()});
+  }
+  page.histogram("headgate_push_delay_seconds", "From a verdict to the moment when every worker acts on it.", buckets,
+                 beyond, p.delay_sum_s());
 }
 
 void backends(Page& page, const Sample& sample) {
@@ -208,6 +242,7 @@ std::string render(const Sample& sample) {
   Page page;
   system(page, sample);
   health(page, sample);
+  push(page, sample);
   backends(page, sample);
   if (sample.stats) {
     counts(page, *sample.stats);

@@ -99,7 +99,7 @@ void Pusher::set_wanted(dataplane::v1::Snapshot snapshot) {
   step();
 }
 
-void Pusher::set_states(const std::vector<dataplane::v1::BackendState>& changed) {
+void Pusher::set_states(const std::vector<dataplane::v1::BackendState>& changed, Time since) {
   for (const auto& state : changed) {
     const auto found = wanted_by_id_.find(state.backend_id());
     if (found == wanted_by_id_.end() || state_in(*found->second) == state_in(state)) continue;
@@ -107,7 +107,7 @@ void Pusher::set_states(const std::vector<dataplane::v1::BackendState>& changed)
     found->second->set_weight(state.weight());
     found->second->set_drain(state.drain());
     doubtful_.insert(state.backend_id());
-    wait_since(std::chrono::steady_clock::now());
+    wait_since(since);
     said_in_sync_ = false;
   }
   step();

@@ -53,8 +53,9 @@ class Pusher {
   // A whole snapshot, with its digest and the states in force now.
   void set_wanted(dataplane::v1::Snapshot snapshot);
   // These states and no others changed since. Costs what changed, however many there are. Ids that the wanted snapshot
-  // does not have are passed over.
-  void set_states(const std::vector<dataplane::v1::BackendState>& changed);
+  // does not have are passed over. `since`: when the first of them was found out, for stats().
+  void set_states(const std::vector<dataplane::v1::BackendState>& changed,
+                  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now());
 
   bool connected() const { return running_.has_value(); }
   const PushStats& stats() const { return stats_; }
