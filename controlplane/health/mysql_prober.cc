@@ -238,6 +238,7 @@ bool MysqlProber::open_relay(asio::error_code& error) {
 
 void MysqlProber::accept() {
   relay_.async_accept([this](const asio::error_code& error, tcp::socket inner) {
+    if (error == asio::error::operation_aborted) return;  // the prober may be gone
     asio::error_code unknown_peer;
     const tcp::endpoint peer = error ? tcp::endpoint() : inner.remote_endpoint(unknown_peer);
     if (const auto found = expected_.find(peer.port()); !error && !unknown_peer && found != expected_.end()) {
@@ -245,7 +246,6 @@ void MysqlProber::accept() {
       expected_.erase(found);
       if (attempt) attempt->attach(std::move(inner));
     }
-    if (error == asio::error::operation_aborted) return;
     if (!error) return accept();
     pause_.expires_after(kRelayPause);  // out of descriptors: the connection waits
     pause_.async_wait([this](const asio::error_code& cancelled) {
