@@ -224,11 +224,11 @@ void Box::configure_probe_device(Troubles& troubles) {
 void Box::set_bases(const Snapshot& snapshot) {
   for (const auto& service : snapshot.services) {
     if (service_base_[service.slot].id != service.id.value)
-      service_base_[service.slot] = {service.id.value, sum(true, service.slot), refused(service.slot)};
+      service_base_[service.slot] = {service.id.value, sum(true, service.slot), refused(service.slot), {}};
   }
   for (const auto& backend : snapshot.backends) {
     if (backend_base_[backend.slot].id != backend.id.value)
-      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot), {}};
+      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot), {}, conduct(backend.slot)};
   }
 }
 

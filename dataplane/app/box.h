@@ -51,10 +51,12 @@ class Box {
 
  private:
   using Refused = std::array<std::uint64_t, telemetry::kRefusals.size() + 1>;
-  struct Base {  // what a slot's counters stood at when its present id got it
+  using Conduct = std::array<std::uint64_t, 3>;  // connects, failures, resets
+  struct Base {                                  // what a slot's counters stood at when its present id got it
     std::uint32_t id = 0;
     std::array<std::uint64_t, 6> traffic{};
     Refused refused{};  // services only
+    Conduct conduct{};  // backends only
   };
   struct Link {
     bool up = false;
@@ -71,6 +73,7 @@ class Box {
   void release_slots();
   std::array<std::uint64_t, 6> sum(bool service, Slot slot) const;
   Refused refused(Slot service) const;
+  Conduct conduct(Slot backend) const;
   std::uint64_t local_ports(Slot local) const;  // in use, all workers
   void fill_service(dataplane::v1::ServiceStats* out, const snapshot::Service& service) const;
   void fill_gauges(dataplane::v1::StatsReply& reply) const;

@@ -94,6 +94,17 @@ Box::Refused Box::refused(Slot service) const {
   return total;
 }
 
+Box::Conduct Box::conduct(Slot backend) const {
+  Conduct total{};
+  for (unsigned i = 0; i < fleet_->size(); ++i) {
+    const telemetry::BackendConduct& one = fleet_->at(i).counters().conduct[backend];
+    total[0] += one.connects.read();
+    total[1] += one.connect_failures.read();
+    total[2] += one.resets.read();
+  }
+  return total;
+}
+
 std::uint64_t Box::local_ports(Slot local) const {
   std::uint64_t total = 0;
   for (unsigned i = 0; i < fleet_->size(); ++i) total += fleet_->at(i).ports().live_of(local);
@@ -166,7 +177,12 @@ void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& 
         b->set_pool_id(pool.id.value);
         b->set_health(backend.up ? pb::UP : pb::DOWN);
         b->set_drain(backend.drain);
-        fill(b->mutable_traffic(), sum(false, backend.slot), backend_base_[backend.slot].traffic);
+        const Base& base = backend_base_[backend.slot];
+        fill(b->mutable_traffic(), sum(false, backend.slot), base.traffic);
+        const Conduct now = conduct(backend.slot);
+        b->set_connects(now[0] - base.conduct[0]);
+        b->set_connect_failures(now[1] - base.conduct[1]);
+        b->set_resets(now[2] - base.conduct[2]);
         add(p->mutable_traffic(), b->traffic());
       }
     }

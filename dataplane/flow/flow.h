@@ -47,10 +47,10 @@ struct Flow {
   Kind kind;
   Slot service_slot, backend_slot, local_slot;
   // limited: holds a token of its backend's connection limit. gue: tunnel mode keeps the GUE port in local_port.
-  // reset_by_client: who sent the RST that closed it.
+  // reset_by_client: who sent the RST that closed it. unanswered: counted as one that its backend did not answer.
   std::uint8_t fin_seen : 2, limited : 1, reset_on_expiry : 1, gue : 1, reverse_indexed : 1, replied : 1,
       reset_by_client : 1;
-  std::uint8_t bucket;
+  std::uint8_t bucket : 7, unanswered : 1;
   std::uint32_t last_seen_ms;  // worker's clock, wraps after 49 days; compared by difference
   std::uint32_t created_ms;
   std::uint32_t hop_epoch;   // of the two cached next hops below

@@ -29,6 +29,14 @@ struct Traffic {
   Counter packets_in, bytes_in, packets_out, bytes_out, flows_started, flows_ended;
 };
 
+// How a backend treats clients' TCP connections, where its answers pass here (full_nat, nat). Written when a flow
+// opens, fails to, or is reset.
+struct BackendConduct {
+  Counter connects;          // handshakes answered with a SYN-ACK
+  Counter connect_failures;  // not answered: a RST, or nothing until the client tried again or the flow expired
+  Counter resets;            // RST on an established flow that neither side had closed
+};
+
 // Why a service refused a new flow or a segment of none: the drop reasons that can occur there.
 inline constexpr std::array kRefusals{DropReason::no_backend,       DropReason::backend_limit,
                                       DropReason::no_flow,          DropReason::flow_conflict,
@@ -62,7 +70,7 @@ inline constexpr unsigned kBatchClasses = 8;  // 0, 1, 2-3, 4-7, 8-15, 16-31, 32
 
 struct WorkerCounters {
   WorkerCounters(std::size_t services, std::size_t backends)
-      : service(services), backend(backends), service_refused(services) {}
+      : service(services), backend(backends), service_refused(services), conduct(backends) {}
 
   std::array<Counter, kDropReasons> drops;
   std::array<Counter, kDropReasons> answers;  // not forwarded either: the sender got a RST or an ICMP error, and why
@@ -77,6 +85,7 @@ struct WorkerCounters {
   std::array<Steering, kSteeredPorts> steering;
   CounterArray<Traffic> service, backend;  // by slot; a pool's traffic is the sum over its backends
   CounterArray<Refusals> service_refused;  // by service slot
+  CounterArray<BackendConduct> conduct;    // by backend slot
 
   static unsigned batch_class(std::size_t n) {
     return n == 0 ? 0 : std::min<unsigned>(kBatchClasses - 1, static_cast<unsigned>(std::bit_width(n)));

@@ -322,7 +322,10 @@ Fate Worker::execute(Packet& p, const Decision& decision, const Visit& visit) {
     default:
       break;
   }
-  if (decision.flow != nullptr) end_flow(*decision.flow);  // expired, closed and reopened, or on its way out
+  if (decision.flow != nullptr) {  // expired, closed and reopened, or on its way out
+    if (flows_.is_expired(*decision.flow, now_ms_)) note_expiry(*decision.flow);
+    end_flow(*decision.flow);
+  }
   if (decision.action == Action::start_service) return start_service_flow(p, decision, visit);
 
   Flow* flow = allocate_flow();
@@ -484,7 +487,7 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
       give_back();
       return refuse(trouble);
     }
-    flow->bucket = static_cast<std::uint8_t>(first.bucket);
+    flow->bucket = first.bucket & 0x7f;
     flow->state = initial_state(tuple.protocol);
     if (!flows_.index(*flow, now_ms_)) {
       // nat: the same client endpoint already talks to this backend through another service. Try another backend.
@@ -507,7 +510,7 @@ Fate Worker::start_service_flow(Packet& p, const Decision& first, Visit visit) {
 
 Fate Worker::start_flow(Packet& p, Flow& flow, const Decision& decision) {
   flow.protocol = p.info.tuple.protocol;
-  flow.bucket = static_cast<std::uint8_t>(decision.bucket);
+  flow.bucket = decision.bucket & 0x7f;
   flow.state = initial_state(flow.protocol);
   if (!flows_.index(flow, now_ms_)) {
     if (flow.local_slot != kNoSlot) ports_.free(port_pair(flow), flow.local_port, now_);

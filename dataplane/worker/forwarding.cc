@@ -165,9 +165,12 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   }
 
   if (is_tcp) {
-    forward::track_tcp(flows_, flow, direction, segment_of(p.data, info), now_ms_);
-    if ((info.tcp_flags & packet::kSyn) && out != nullptr) [[unlikely]]
-      clamp(p, flow, *out);
+    if ((info.tcp_flags & (packet::kSyn | packet::kRst)) == 0) [[likely]] {
+      forward::track_tcp(flows_, flow, direction, segment_of(p.data, info), now_ms_);
+    } else {
+      track_syn_or_reset(p, flow, direction);
+      if ((info.tcp_flags & packet::kSyn) && out != nullptr) clamp(p, flow, *out);
+    }
   } else {
     flow.last_seen_ms = now_ms_;
     if (flow.state == flow::State::udp_unreplied && proves_exchange(flow, direction)) [[unlikely]] {
@@ -198,6 +201,40 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   }
   if (flow.mode == Mode::tunnel && flow.kind <= Kind::probe) return tunnel(p, flow, ref);
   return send_to(p, ref);
+}
+
+// These alone tell how the backend behaves; established flows pay nothing for it.
+void Worker::track_syn_or_reset(const Packet& p, Flow& flow, Direction direction) {
+  const bool opening = flow.state == flow::State::tcp_syn && !flow.replied;
+  const bool in_use = flow.state == flow::State::tcp_established && flow.fin_seen == 0;
+  forward::track_tcp(flows_, flow, direction, segment_of(p.data, p.info), now_ms_);
+  if (!watches_backend(flow)) return;
+  telemetry::BackendConduct& conduct = counters_.conduct[flow.backend_slot];
+  const bool reset = (p.info.tcp_flags & packet::kRst) != 0;
+  if (direction == Direction::forward) {
+    if (opening && !reset && now_ms_ - flow.created_ms >= kSynRetryMs) note_unanswered(flow);
+  } else if (reset && flow.state == flow::State::tcp_closed) {  // believed
+    if (opening) note_unanswered(flow);
+    if (in_use) conduct.resets.add(1);
+  } else if (opening && !reset && (p.info.tcp_flags & packet::kAck)) {
+    conduct.connects.add(1);
+  }
+}
+
+// Its answers pass here, and it is a client who asks: probes are judged by their sender.
+bool Worker::watches_backend(const Flow& flow) const {
+  return flow.kind == Kind::service && flow.reverse_indexed;
+}
+
+void Worker::note_expiry(Flow& flow) {
+  if (flow.state == flow::State::tcp_syn && !flow.replied && watches_backend(flow)) note_unanswered(flow);
+}
+
+// Once a flow.
+void Worker::note_unanswered(Flow& flow) {
+  if (flow.unanswered) return;
+  flow.unanswered = 1;
+  counters_.conduct[flow.backend_slot].connect_failures.add(1);
 }
 
 // Encapsulation and narrow links shorten what fits: lower the SYN's MSS so that nothing too large is ever sent.

@@ -20,6 +20,8 @@ inline constexpr unsigned kShedPerFlow = 4;   // flows shed to make room for one
 inline constexpr unsigned kDenialsMax = 4;    // backends found full by their home worker, per new flow
 inline constexpr unsigned kConflictsMax = 3;  // backends tried when a tuple towards one is taken
 inline constexpr unsigned kSnatTries = 64;    // local ports tried for the servers' own traffic
+// A client that keeps RFC 6298 tries its SYN again after a second: one this late had no answer.
+inline constexpr std::uint32_t kSynRetryMs = 500;
 // Of one worker and each kind: too big; time exceeded; RST, port unreachable and echo replies together.
 inline constexpr std::uint32_t kAnswersPerSecond = 1000;
 inline constexpr std::uint32_t kAnswersBurst = 100;

@@ -473,6 +473,7 @@ void Worker::timers() {
   resets_left_ = std::min(resets_left_, room_to_send() / 2);  // what the traffic left
   // At least one: flows end even where a port takes nothing more.
   flows_.expire(now_ms_, std::clamp(resets_left_, 1u, kExpiryPerStep), [this](flow::Flow& flow) {
+    note_expiry(flow);
     if (flow.state == flow::State::tcp_established && flow.reset_on_expiry) reset_both(flow);
     end_flow(flow);
   });

@@ -243,6 +243,10 @@ class Worker final : private neighbor::ResolverSink {
   Fate predict(const Packet& p, const flow::Flow& flow, flow::Direction direction) const;
   Fate check_size(const Packet& p, const flow::Flow& flow, flow::Direction direction,
                   const snapshot::Interface& out) const;
+  void track_syn_or_reset(const Packet& p, flow::Flow& flow, flow::Direction direction);
+  bool watches_backend(const flow::Flow& flow) const;
+  void note_expiry(flow::Flow& flow);
+  void note_unanswered(flow::Flow& flow);
   bool proves_exchange(const flow::Flow& flow, flow::Direction direction) const;
   void resolve_hops(flow::Flow& flow);
   struct Hop {

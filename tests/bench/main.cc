@@ -34,7 +34,7 @@ constexpr const char* kHelp =
     "  connections  new TCP flows per second\n"
     "  workers      two workers on two processors beside one\n"
     "  memory       what 1 M flows keep resident\n"
-    "  snapshot     1,000 services with 10,000 backends applied under traffic\n"
+    "  snapshot     1,000 services with 10,000 backends applied under traffic, and changes of states on top\n"
     "--table: capacity of the flow table of connections.\n"
     "--mode and --flows restrict forward to one row; --rounds of 2,048 packets each, default 501. --cpu: processor to "
     "run on, default 1.\n"

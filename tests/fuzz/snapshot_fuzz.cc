@@ -18,6 +18,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/rng.h"
 #include "dataplane/snapshot/build.h"
+#include "dataplane/snapshot/update.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t size_max);
 
@@ -132,6 +133,49 @@ void check_refusal(const std::vector<SnapshotError>& errors) {
   for (const SnapshotError& error : errors) HEADGATE_CHECK(!error.message.empty() && error.message.size() < 1000);
 }
 
+// An update of some states, drawn from the message itself, gives what a build of the message with these states gives.
+void check_update(const dataplane::v1::Snapshot& message, const Snapshot& running, SlotTable& slots, Rng& rng) {
+  dataplane::v1::Snapshot whole = message;
+  dataplane::v1::StateUpdate update;
+  update.set_base_generation(running.generation + (rng.chance(0.05) ? 1 : 0));
+  update.set_generation(running.generation + 1);
+  bool valid = update.base_generation() == running.generation && update.generation() > running.generation;
+  for (auto& pool : *whole.mutable_pool()) {
+    for (auto& backend : *pool.mutable_backend()) {
+      if (!rng.chance(0.3)) continue;
+      auto& state = *update.add_backend();
+      state.set_backend_id(rng.chance(0.01) ? rng.below(100) : backend.id());
+      state.set_weight(rng.chance(0.02) ? kWeightMax + 1 : rng.below(4));
+      state.set_health(rng.chance(0.5) ? dataplane::v1::UP : dataplane::v1::DOWN);
+      state.set_drain(rng.chance(0.2));
+      valid &= state.backend_id() == backend.id() && state.weight() <= kWeightMax;
+      backend.set_weight(state.weight());
+      backend.set_health(state.health());
+      backend.set_drain(state.drain());
+    }
+  }
+  const auto updated = snapshot::update(update, {.running = &running, .slots = slots, .hash_key = 7});
+  if (!updated) {
+    HEADGATE_CHECK(!valid);
+    return check_refusal(updated.error().errors);
+  }
+  if (!valid) return;  // another backend's id was drawn, by chance one that runs
+  const auto built = build(whole, {.port_names = kPorts, .previous = &running, .slots = slots, .hash_key = 7});
+  HEADGATE_CHECK(built.has_value());
+  const Snapshot &a = **updated, &b = **built;
+  for (std::size_t i = 0; i < a.pools.size(); ++i) {
+    check_pool(a, i);
+    HEADGATE_CHECK(std::ranges::equal(a.pools[i].usable, b.pools[i].usable));
+    HEADGATE_CHECK(std::ranges::equal(a.pools[i].cumulative_weight, b.pools[i].cumulative_weight));
+    HEADGATE_CHECK((a.pools[i].maglev == nullptr) == (b.pools[i].maglev == nullptr));
+    HEADGATE_CHECK(a.pools[i].maglev == nullptr || *a.pools[i].maglev == *b.pools[i].maglev);
+  }
+  for (const Service& service : a.services) {
+    HEADGATE_CHECK(a.own_addresses.find(service.address)->answers_ping ==
+                   b.own_addresses.find(service.address)->answers_ping);
+  }
+}
+
 void check_build(const dataplane::v1::Snapshot& message) {
   SlotTable slots(7);
   const auto first = build(message, {.port_names = kPorts, .slots = slots, .hash_key = 7});
@@ -153,6 +197,8 @@ void check_build(const dataplane::v1::Snapshot& message) {
   const auto again = build(message, {.port_names = kPorts, .previous = &s, .slots = slots, .hash_key = 7});
   HEADGATE_CHECK(again.has_value() && (*again)->backend_by_slot == s.backend_by_slot);
   for (std::size_t i = 0; i < s.pools.size(); ++i) HEADGATE_CHECK((*again)->pools[i].maglev == s.pools[i].maglev);
+  Rng rng(message.ByteSizeLong());
+  check_update(message, s, slots, rng);
 }
 
 // Any message below `root`, each with about the same chance.
