@@ -96,6 +96,7 @@ class BackendWatch {
   health::Checker checker_, agents_;
   std::map<std::uint32_t, health::AgentReply> agent_replies_;  // the last of each
   std::vector<health::Change> verdicts_;                       // since the last refresh
+  health::Time changed_ = health::kNever;                      // the first verdict or word since then
   asio::steady_timer refresh_timer_, save_timer_;
   bool save_armed_ = false, save_failed_ = false;
   health::Time refreshed_ = health::Time::min();

@@ -32,6 +32,12 @@ std::string number(double value) {
   return text;
 }
 
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
 // Families in the order of their first sample, each with its samples together, as the format demands.
 class Page {
  public:
@@ -50,7 +56,7 @@ class Page {
     std::uint64_t total = 0;
     for (const Bucket& bucket : buckets) {
       total += bucket.count;
-      add("histogram", name, help, {{"le", number(bucket.up_to)}}, std::to_string(total), "_bucket");
+      add("histogram", name, help, {{"le", short_number(bucket.up_to)}}, std::to_string(total), "_bucket");
     }
     total += beyond;
     add("histogram", name, help, {{"le", "+Inf"}}, std::to_string(total), "_bucket");
