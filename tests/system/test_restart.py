@@ -89,3 +89,17 @@ def test_a_killed_dataplane_forwards_again_while_the_control_plane_hangs(site: S
     killed = time.monotonic()
     wait_for(lambda: answers(site), "the first answer", 15, interval=0.02)
     assert time.monotonic() - killed < BACK_WITHIN_S
+
+
+def test_a_restarted_dataplane_knows_which_backends_are_dead(site: Site) -> None:
+    """The kept snapshot follows states, so clients do not wait for a control plane that hangs."""
+    site.processes.stop("web2", "nginx", signal.SIGKILL)
+    try:
+        wait_for(lambda: spread(site.answers(WEB, 12)) == {"web1": 6, "web3": 6}, "web2 out of rotation", 10)
+        time.sleep(0.5)  # the file is written every 200 ms
+        site.box.signal(CONTROLPLANE, signal.SIGSTOP)
+        site.box.signal(DATAPLANE, signal.SIGKILL)
+        wait_for(lambda: answers(site), "the first answer", 15, interval=0.02)
+        assert spread(site.answers(WEB, 12)) == {"web1": 6, "web3": 6}
+    finally:
+        site.servers.start_nginx("web2")
