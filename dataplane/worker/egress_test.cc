@@ -281,6 +281,20 @@ INSTANTIATE_TEST_SUITE_P(All, Probes,
                            return std::to_string(param.param.service) + (param.param.v4 ? "_v4" : "_v6");
                          });
 
+TEST_P(Probes, ByUdpAreForgottenSoon) {
+  const auto [service, v4] = GetParam();
+  Box box;
+  box.apply(sim::text_of({}));
+  for (std::uint16_t i = 0; i < 10; ++i) {
+    const FrameSpec question{
+        .src = kernel(v4), .dst = address(service, v4, v4), .src_port = static_cast<std::uint16_t>(60000 + i)};
+    ASSERT_EQ(box.exchange(kProbe, udp_frame(question)).size(), 1u);
+  }
+  EXPECT_EQ(box.flows(), 10u);
+  box.advance(6 * kSecond);
+  EXPECT_EQ(box.flows(), 0u);
+}
+
 TEST(ProbeRefusals, AreCounted) {
   Box box;
   box.apply(sim::text_of({}));

@@ -48,7 +48,8 @@ class Pool:
     algorithm: str = ""
     persistence_s: int = 0
     on_removal: str = ""
-    health_check: bool = True  # TCP connect to port 80: a server that is dead is dead for UDP too
+    health_check: bool = True
+    check: str = 'http { port: 80 status: "200" }'  # a server that is dead for HTTP is dead for UDP too
     interval_ms: int = 500
     fall: int = 3
     rise: int = 2
@@ -60,7 +61,7 @@ class Pool:
         for backend in self.backends:
             lines += backend.text()
         if self.health_check:
-            lines += block("health_check", ["tcp { port: 80 }", f"interval_ms: {self.interval_ms}", "timeout_ms: 400",
+            lines += block("health_check", [self.check, f"interval_ms: {self.interval_ms}", "timeout_ms: 400",
                                             f"rise: {self.rise}", f"fall: {self.fall}"])
         lines += block("persistence", [f"timeout_s: {self.persistence_s}"]) if self.persistence_s else []
         lines += [f"on_removal: {self.on_removal}"] if self.on_removal else []
