@@ -130,6 +130,7 @@ void BackendWatch::set_targets(const config::v1::Config& config, const compile::
   for (const health::Target& agent : agents) with_agent.insert(agent.backend_id);
   standings_.forget_agents(with_agent);
   std::erase_if(agent_replies_, [&](const auto& entry) { return !with_agent.contains(entry.first); });
+  passive_.set_rules(compile::passive_rules(config, ids));
   std::set<std::uint32_t> present;
   for (const health::PoolRules& pool : pools_) {
     for (const auto& backend : pool.backends) {
@@ -166,6 +167,11 @@ void BackendWatch::put_in_force(dataplane::v1::Snapshot& snapshot) const {
       app::put_in_force(standings_.in_force(backend.id()), backend);
     }
   }
+}
+
+void BackendWatch::observe(const std::vector<health::BackendTraffic>& traffic) {
+  for (const health::Passive::Trip& trip : passive_.observe(traffic))
+    checker_.take_down(trip.backend_id, trip.cause, trip.hold);
 }
 
 void BackendWatch::pause_path(bool paused) {

@@ -24,6 +24,7 @@
 #include "controlplane/config/result.h"
 #include "controlplane/health/agent_reply.h"
 #include "controlplane/health/checker.h"
+#include "controlplane/health/passive.h"
 #include "controlplane/health/standings.h"
 
 namespace headgate::app {
@@ -58,6 +59,10 @@ class BackendWatch {
   // once, nothing is probed yet.
   void adopt(const std::unordered_map<std::uint32_t, health::InForce>& running);
   void pause_path(bool paused);
+
+  // What the traffic says, while watches_traffic().
+  void observe(const std::vector<health::BackendTraffic>& traffic);
+  bool watches_traffic() const { return passive_.any_rules(); }
 
   // After an error nothing has changed.
   config::Result<void> command(const std::vector<std::uint32_t>& backend_ids, health::Admin admin);
@@ -94,6 +99,7 @@ class BackendWatch {
   std::vector<health::PoolRules> pools_;
   health::Standings standings_;
   health::Checker checker_, agents_;
+  health::Passive passive_;
   std::map<std::uint32_t, health::AgentReply> agent_replies_;  // the last of each
   std::vector<health::Change> verdicts_;                       // since the last refresh
   health::Time changed_ = health::kNever;                      // the first verdict or word since then

@@ -36,7 +36,8 @@ Daemon::Daemon(asio::io_context& io, Options options)
                                  connected_ = settled_ = false;
                                  events_.add("dataplane", "lost: it ended or does not answer");
                                  backends_.pause_path(true);
-                               }}) {}
+                               }}),
+      traffic_(io, options_.dataplane, [this](const auto& traffic) { backends_.observe(traffic); }) {}
 
 config::Result<void> Daemon::start() {
   if (auto started = configuration_.start(options_.config, machine_now()); !started) return started;
@@ -172,6 +173,11 @@ void Daemon::on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1
                             configuration_.revision().comment);
   spdlog::error("config: the previous configuration stays in force, health checks go on");
   adopt();
+}
+
+void Daemon::probe() {
+  backends_.set_targets(configuration_.config(), configuration_.ids());
+  traffic_.want(backends_.watches_traffic());
 }
 
 void Daemon::push() {

@@ -19,6 +19,7 @@
 #include "controlplane/app/configuration.h"
 #include "controlplane/app/events.h"
 #include "controlplane/push/pusher.h"
+#include "controlplane/push/traffic_watch.h"
 
 namespace headgate::app {
 
@@ -64,7 +65,7 @@ class Daemon {
   void on_in_sync();
   void on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1::ApplyReply& reply);
   void on_states(const BackendWatch::Changes& changes, std::chrono::steady_clock::time_point since);
-  void probe() { backends_.set_targets(configuration_.config(), configuration_.ids()); }
+  void probe();
   void push();
 
   Options options_;
@@ -83,6 +84,7 @@ class Daemon {
   asio::steady_timer confirmation_;
   BackendWatch backends_;
   push::Pusher pusher_;
+  push::TrafficWatch traffic_;
 };
 
 // For --check: every diagnostic to `text`, then what would be done. False when the file has errors.

@@ -5,6 +5,7 @@
 #include "controlplane/api/config.pb.h"
 #include "controlplane/compile/id_table.h"
 #include "controlplane/health/in_force.h"
+#include "controlplane/health/passive.h"
 #include "dataplane/api/dataplane.pb.h"
 
 namespace headgate::compile {
@@ -29,12 +30,7 @@ std::string probe_prefix_problem(const config::v1::Config& config, const IdTable
 std::vector<health::PoolRules> pool_rules(const config::v1::Config& config, const IdTable& ids);
 
 // Backends that traffic may take down. Requires: as compile().
-struct PassiveRule {
-  std::uint32_t backend_id = 0;
-  std::uint32_t failures = 10;  // in a row
-  health::Time hold{};
-};
-std::vector<PassiveRule> passive_rules(const config::v1::Config& config, const IdTable& ids);
+std::vector<health::PassiveRule> passive_rules(const config::v1::Config& config, const IdTable& ids);
 
 // What to probe, and by which addresses. Requires: as compile(), and probe_prefix_problem() is empty.
 std::vector<health::Target> probe_targets(const config::v1::Config& config, const IdTable& ids);

@@ -31,8 +31,8 @@ std::vector<health::PoolRules> pool_rules(const config::v1::Config& config, cons
   return all;
 }
 
-std::vector<PassiveRule> passive_rules(const config::v1::Config& config, const IdTable& ids) {
-  std::vector<PassiveRule> all;
+std::vector<health::PassiveRule> passive_rules(const config::v1::Config& config, const IdTable& ids) {
+  std::vector<health::PassiveRule> all;
   for (const PoolPart& part : expand(config).pools) {
     if (!part.pool->has_passive()) continue;
     const config::v1::Passive& passive = part.pool->passive();

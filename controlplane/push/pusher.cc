@@ -9,18 +9,6 @@
 namespace headgate::push {
 namespace {
 
-std::shared_ptr<grpc::Channel> make_channel(const std::string& target) {
-  grpc::ChannelArguments arguments;
-  const int backoff = static_cast<int>(kRetry.count());
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, backoff);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, backoff);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, backoff);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a channel of its own, whatever else connects there
-  arguments.SetMaxReceiveMessageSize(-1);
-  arguments.SetMaxSendMessageSize(-1);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-}
-
 // Of a Backend or a BackendState.
 template <class Message>
 BackendState state_in(const Message& message) {
@@ -75,7 +63,7 @@ Pusher::Pusher(asio::io_context& io, const std::string& target, Events events)
       events_(std::move(events)),
       timer_(io),
       gather_(io),
-      channel_(make_channel(target)),
+      channel_(dataplane_channel(target)),
       stub_(dataplane::v1::Dataplane::NewStub(channel_)) {}
 
 Pusher::~Pusher() {

@@ -22,13 +22,13 @@
 #include <unordered_set>
 #include <vector>
 
+#include "controlplane/push/channel.h"
 #include "controlplane/push/push_stats.h"
 #include "controlplane/push/state.h"
 #include "dataplane/api/dataplane.grpc.pb.h"
 
 namespace headgate::push {
 
-inline constexpr std::chrono::milliseconds kRetry{100};
 inline constexpr std::chrono::milliseconds kGather{10};
 inline constexpr std::chrono::seconds kRunningTimeout{1};
 inline constexpr std::chrono::seconds kApplyTimeout{30};  // thousands of maglev tables take seconds
