@@ -25,7 +25,9 @@ class Management {
     std::string socket = "/run/headgate/management.sock";
     std::string dataplane;  // gRPC's name of it, for what is passed on
     Groups groups;
-    std::string metrics;  // ADDRESS:PORT of /metrics; empty: none
+    std::string metrics;                        // ADDRESS:PORT of /metrics; empty: none
+    std::string supervisor;                     // its socket; empty: there is none
+    std::function<std::string()> recent_log{};  // for support bundles; any thread
   };
 
   // Requires: daemon and io outlive this; destroyed on the io_context's thread after it stopped running.
