@@ -101,6 +101,12 @@ int Session::execute(const std::string& text) {
   return code;
 }
 
+bool Session::has_secret(const std::string& text) const {
+  const Words words = split(text).parts[0];
+  if (!candidate_ || words.empty() || (words[0] != "set" && words[0] != "delete")) return false;
+  return config::is_secret(candidate_->message().GetDescriptor(), tail(words));
+}
+
 int Session::run(const Words& words) {
   const std::string& verb = words[0];
   if (verb != "exit" && verb != "quit") warned_ = false;

@@ -131,7 +131,8 @@ int interact(Session& session) {
       continue;
     }
     const std::string text(line, static_cast<std::size_t>(count));
-    if (text.find_first_not_of(" \t\r\n") != std::string::npos) ::history(history, &event, H_ENTER, line);
+    const bool empty = text.find_first_not_of(" \t\r\n") == std::string::npos;
+    if (!empty && !session.has_secret(text)) ::history(history, &event, H_ENTER, line);
     session.execute(text);
     std::fflush(stdout);
   }
