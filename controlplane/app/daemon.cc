@@ -105,6 +105,7 @@ void Daemon::adopt() {
   settled_ = held_ = false;
   watch_confirmation();
   push();
+  if (listener_) listener_(configuration_.config());
 }
 
 config::Result<void> Daemon::confirm(const std::string& user) {

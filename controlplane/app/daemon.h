@@ -8,6 +8,7 @@
 // and health checks go on with it.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +55,9 @@ class Daemon {
   void describe(management::v1::SystemReply& reply) const;
   void describe(management::v1::BackendsReply& reply) const;
 
+  // Told of each configuration that comes into force after this call.
+  void set_listener(std::function<void(const config::v1::Config&)> listener) { listener_ = std::move(listener); }
+
   health::HealthView health() const { return checker_.view(); }
   Configuration& configuration() { return configuration_; }
   Events& events() { return events_; }
@@ -76,7 +80,8 @@ class Daemon {
   Configuration configuration_;
   Events events_;
   std::map<std::uint32_t, AdminState> admin_;  // by backend id; enabled ones are not in it
-  bool settled_ = false;                       // what is in force runs, and its targets are probed
+  std::function<void(const config::v1::Config&)> listener_;
+  bool settled_ = false;  // what is in force runs, and its targets are probed
   bool connected_ = false;
   bool held_ = false;                   // refused, and there is nothing to step back to
   bool met_dataplane_ = false;          // before that the verdicts to start from are unknown

@@ -66,11 +66,13 @@ int run(const headgate::app::Options& options, headgate::app::Management::Option
     spdlog::error("{}; not started", api.error().message);
     return 1;
   }
+  daemon.set_listener([&](const headgate::config::v1::Config& config) { (*api)->adopt(config); });
   listen_for_signals(io, signals, daemon);
   daemon.events().add("operation", "the control plane started with revision " +
                                        std::to_string(daemon.configuration().revision().number));
   manager.ready();
   io.run();
+  daemon.set_listener({});
   manager.stopping();
   return 0;
 }

@@ -7,9 +7,12 @@
 #include <future>
 #include <thread>
 
+#include "controlplane/app/credentials.h"
 #include "controlplane/app/daemon.h"
 #include "controlplane/app/network_view.h"
+#include "controlplane/app/remote_door.h"
 #include "controlplane/app/replies.h"
+#include "controlplane/app/streams.h"
 #include "controlplane/app/support_bundle.h"
 #include "controlplane/config/address.h"
 #include "controlplane/config/print.h"
@@ -25,14 +28,27 @@ using grpc::ServerContext;
 using grpc::Status;
 using grpc::StatusCode;
 
-constexpr int kMessageMax = 16 << 20;  // bytes of a request
-constexpr int kThreadsMax = 64;        // of gRPC; streams hold one each
+constexpr int kMessageMax = 16 << 20;          // bytes of a request
+constexpr int kThreadsMax = 64;                // of gRPC; streams hold one each (streams.h)
+constexpr std::size_t kMemoryMax = 256 << 20;  // bytes of all messages under way
+constexpr int kCallsOfConnectionMax = 64;
 constexpr std::size_t kTextMax = 8 << 20;
 constexpr unsigned kToolsMax = 4;  // pings and traceroutes at once
 constexpr std::size_t kBundlePart = 256 << 10;
 constexpr std::chrono::seconds kLoopWait{10};
 constexpr std::chrono::seconds kDataplaneWait{2};  // for what an answer can do without
 constexpr std::chrono::seconds kTrialWait{3};  // thousands of new maglev tables take longer; then the console says so
+
+// Files that do not fit are told before a commit, not found after it.
+std::vector<config::Diagnostic> credential_problems(const std::string& text, const std::string& file) {
+  if (text.find("management") == std::string::npos) return {};
+  const config::Document document = config::load_text(file, text);
+  if (!document.ok() || !document.config.has_management()) return {};
+  const auto loaded = load_credentials(document.config.management());
+  if (loaded) return {};
+  const config::Location where = document.root().child("management").location();
+  return {{config::Severity::error, file, where, loaded.error().message}};
+}
 
 }  // namespace
 
@@ -55,7 +71,11 @@ class Management::Service final : public pb::Management::Service {
     dataplane_ = dp::Dataplane::NewStub(
         grpc::CreateCustomChannel(options.dataplane, grpc::InsecureChannelCredentials(), arguments));
   }
-  void set_door(const Door* door) { door_ = door; }
+  void set_doors(const Door* door, const RemoteDoor* remote) {
+    door_ = door;
+    remote_ = remote;
+  }
+  Streams& streams() { return streams_; }
   void stop() { stopping_ = true; }
   // For monitoring; any thread. False when the event loop does not answer.
   bool collect(monitor::Sample& sample) {
@@ -98,6 +118,7 @@ class Management::Service final : public pb::Management::Service {
       return on_loop([&] {
         daemon_.describe(*reply);
         fill(daemon_.configuration().revision(), rolls_back(), reply->mutable_revision());
+        if (const std::string problem = remote_->problem(); !problem.empty()) reply->add_problem(problem);
       });
     });
   }
@@ -136,9 +157,11 @@ class Management::Service final : public pb::Management::Service {
   Status Check(ServerContext* context, const pb::CheckRequest* request, pb::CheckReply* reply) override {
     return guarded(context, "Check", [&](const Caller&) {
       if (request->text().size() > kTextMax) return too_large();
+      const auto problems = credential_problems(request->text(), request->file());
       return on_loop([&] {
         const Verdict verdict = daemon_.configuration().check(proposal(request->text(), request->file()));
         fill(verdict.diagnostics, reply->mutable_diagnostic());
+        fill(problems, reply->mutable_diagnostic());
         for (const std::string& effect : verdict.effects) reply->add_effect(effect);
         if (request->canonical() && verdict.kind != Verdict::Kind::invalid) {
           config::Document document = config::load_text(request->file(), request->text());
@@ -152,6 +175,11 @@ class Management::Service final : public pb::Management::Service {
   Status Commit(ServerContext* context, const pb::CommitRequest* request, pb::CommitReply* reply) override {
     return guarded(context, "Commit", [&](const Caller& who) {
       if (request->text().size() > kTextMax) return too_large();
+      if (const auto problems = credential_problems(request->text(), "candidate"); !problems.empty()) {
+        reply->set_outcome(pb::CommitReply::INVALID);
+        fill(problems, reply->mutable_diagnostic());
+        return on_loop([&] { fill(daemon_.configuration().revision(), rolls_back(), reply->mutable_revision()); });
+      }
       Status ran = on_loop([&] {
         Proposal wanted = proposal(request->text(), "candidate");
         if (request->base_revision() != 0) wanted.base = request->base_revision();
@@ -220,12 +248,14 @@ class Management::Service final : public pb::Management::Service {
   Status Events(ServerContext* context, const pb::EventsRequest* request,
                 grpc::ServerWriter<pb::Event>* writer) override {
     return guarded(context, "Events", [&](const Caller&) {
+      Streams::Stream stream(streams_, context);
+      if (!stream) return Streams::too_many();
       std::uint64_t seen = 0;
       const auto write = [&](const std::vector<app::Event>& events) {
         for (const app::Event& event : events) {
           pb::Event out;
           fill(event, &out);
-          if (!writer->Write(out)) return false;
+          if (!stream.write(writer, out)) return false;
           seen = event.number;
         }
         return true;
@@ -266,7 +296,7 @@ class Management::Service final : public pb::Management::Service {
                      grpc::ServerWriter<dp::StatsReply>* writer) override {
     return guarded(context, "StreamStats", [&](const Caller&) {
       const auto onward = grpc::ClientContext::FromServerContext(*context);
-      return relay<dp::StatsReply>(*onward, dataplane_->StreamStats(onward.get(), *request), writer);
+      return relay<dp::StatsReply>(context, *onward, dataplane_->StreamStats(onward.get(), *request), writer);
     });
   }
   Status Capture(ServerContext* context, const dp::CaptureRequest* request,
@@ -274,7 +304,7 @@ class Management::Service final : public pb::Management::Service {
     return guarded(context, "Capture", [&](const Caller& who) {
       daemon_.events().add("operation", "capture by " + who.user, Severity::notice, who.user);
       const auto onward = grpc::ClientContext::FromServerContext(*context);
-      return relay<dp::CapturedPacket>(*onward, dataplane_->Capture(onward.get(), *request), writer);
+      return relay<dp::CapturedPacket>(context, *onward, dataplane_->Capture(onward.get(), *request), writer);
     });
   }
 
@@ -311,6 +341,8 @@ class Management::Service final : public pb::Management::Service {
 
   Status SupportBundle(ServerContext* context, const pb::Empty*, grpc::ServerWriter<pb::BundlePart>* writer) override {
     return guarded(context, "SupportBundle", [&](const Caller& who) -> Status {
+      Streams::Stream stream(streams_, context);
+      if (!stream) return Streams::too_many();
       const Slot slot(bundles_, 1);
       if (!slot) return {StatusCode::RESOURCE_EXHAUSTED, "a support bundle is being made already; wait for it"};
       daemon_.events().add("operation", "support bundle by " + who.user, Severity::notice, who.user);
@@ -322,7 +354,7 @@ class Management::Service final : public pb::Management::Service {
       pb::BundlePart part;
       for (std::size_t at = 0; at < bytes.size(); at += kBundlePart) {
         part.set_data(bytes.substr(at, kBundlePart));
-        if (!writer->Write(part)) break;
+        if (!stream.write(writer, part)) break;
       }
       return Status::OK;
     });
@@ -368,6 +400,8 @@ class Management::Service final : public pb::Management::Service {
               grpc::ServerWriter<pb::Line>* writer, MakeProgram program) {
     const auto address = config::parse_address(text);
     if (!address) return {StatusCode::INVALID_ARGUMENT, "'" + text.substr(0, 100) + "' is no IP address"};
+    Streams::Stream stream(streams_, context);
+    if (!stream) return Streams::too_many();
     const Slot slot(tools_, kToolsMax);
     if (!slot)
       return {StatusCode::RESOURCE_EXHAUSTED, std::to_string(kToolsMax) + " such commands run already; try again"};
@@ -378,7 +412,7 @@ class Management::Service final : public pb::Management::Service {
       if (line.data() == nullptr) return true;
       pb::Line out;
       out.set_text(std::string(line));
-      return writer->Write(out);
+      return stream.write(writer, out);
     });
     return ended ? Status::OK : Status(StatusCode::UNAVAILABLE, ended.error().message);
   }
@@ -391,7 +425,8 @@ class Management::Service final : public pb::Management::Service {
 
   template <class Run>
   Status guarded(ServerContext* context, const char* method, Run run) {
-    const auto who = door_->caller(context->peer());
+    auto who = door_->caller(context->peer());
+    if (!who) who = remote_->caller(*context);
     if (!who) return {StatusCode::UNAUTHENTICATED, "who asks is not known"};
     const pb::Role least = role_of(method);
     if (least == pb::ROLE_UNSPECIFIED || who->role < least) {
@@ -450,10 +485,16 @@ class Management::Service final : public pb::Management::Service {
   }
 
   template <class Reply, class Reader>
-  Status relay(grpc::ClientContext& onward, Reader reader, grpc::ServerWriter<Reply>* writer) {
+  Status relay(ServerContext* context, grpc::ClientContext& onward, Reader reader, grpc::ServerWriter<Reply>* writer) {
+    Streams::Stream stream(streams_, context);
+    if (!stream) {
+      onward.TryCancel();
+      static_cast<void>(reader->Finish());
+      return Streams::too_many();
+    }
     Reply reply;
     while (reader->Read(&reply)) {
-      if (!writer->Write(reply) || stopping_) onward.TryCancel();
+      if (!stream.write(writer, reply) || stopping_) onward.TryCancel();
     }
     return explained(reader->Finish());
   }
@@ -476,6 +517,8 @@ class Management::Service final : public pb::Management::Service {
   asio::io_context& io_;
   Daemon& daemon_;
   const Door* door_ = nullptr;
+  const RemoteDoor* remote_ = nullptr;
+  Streams streams_;
   std::unique_ptr<dp::Dataplane::Stub> dataplane_;
   const std::string supervisor_;
   const std::function<std::string()> recent_log_;
@@ -483,34 +526,55 @@ class Management::Service final : public pb::Management::Service {
   std::atomic<bool> stopping_{false};
 };
 
-Management::Management() = default;
+Management::Management(asio::io_context& io) : timer_(io) {}
 
 Management::~Management() {
   if (service_) service_->stop();
   exporter_.reset();
+  remote_.reset();
   if (server_) {
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
   }
 }
 
+void Management::end_slow_readers() {
+  if (const unsigned ended = service_->streams().end_slow(Streams::Clock::now()); ended > 0)
+    spdlog::warn("management: {} streaming calls ended: nobody read them", ended);
+  timer_.expires_after(std::chrono::seconds(1));
+  timer_.async_wait([this](const asio::error_code& cancelled) {
+    if (!cancelled) end_slow_readers();
+  });
+}
+
+void Management::adopt(const config::v1::Config& config) {
+  remote_->adopt(config);
+}
+
 config::Result<std::unique_ptr<Management>> Management::start(asio::io_context& io, Daemon& daemon,
                                                               const Options& options) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  std::unique_ptr<Management> management(new Management());
+  std::unique_ptr<Management> management(new Management(io));
   management->service_ = std::make_unique<Service>(io, daemon, options);
+  const auto prepare = [service = management->service_.get()](grpc::ServerBuilder& builder) {
+    grpc::ResourceQuota quota("management");
+    quota.SetMaxThreads(kThreadsMax).Resize(kMemoryMax);
+    builder.SetResourceQuota(quota);
+    builder.SetMaxReceiveMessageSize(kMessageMax);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kCallsOfConnectionMax);
+    builder.RegisterService(service);
+  };
   grpc::ServerBuilder builder;
-  grpc::ResourceQuota quota("management");
-  quota.SetMaxThreads(kThreadsMax);
-  builder.SetResourceQuota(quota);
-  builder.SetMaxReceiveMessageSize(kMessageMax);
-  builder.RegisterService(management->service_.get());
+  prepare(builder);
   management->server_ = builder.BuildAndStart();
   if (!management->server_) return config::fail("the management API could not be started");
   auto door = Door::open(io, options.socket, *management->server_, options.groups);
   if (!door) return config::fail(door.error().message);
   management->door_ = std::move(*door);
-  management->service_->set_door(management->door_.get());
+  management->remote_ = std::make_unique<RemoteDoor>(prepare, daemon.events());
+  management->service_->set_doors(management->door_.get(), management->remote_.get());
+  management->adopt(daemon.configuration().config());
+  management->end_slow_readers();
   if (!options.metrics.empty()) {
     auto exporter = monitor::Exporter::start(
         options.metrics,
