@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "controlplane/app/daemon.h"
+#include "controlplane/app/event_forwarder.h"
 #include "controlplane/app/logging.h"
 #include "controlplane/app/management.h"
 #include "controlplane/system/service_manager.h"
@@ -66,7 +67,12 @@ int run(const headgate::app::Options& options, headgate::app::Management::Option
     spdlog::error("{}; not started", api.error().message);
     return 1;
   }
-  daemon.set_listener([&](const headgate::config::v1::Config& config) { (*api)->adopt(config); });
+  headgate::app::EventForwarder forwarder(io, daemon.events());
+  forwarder.adopt(daemon.configuration().config());
+  daemon.set_listener([&](const headgate::config::v1::Config& config) {
+    (*api)->adopt(config);
+    forwarder.adopt(config);
+  });
   listen_for_signals(io, signals, daemon);
   daemon.events().add("operation", "the control plane started with revision " +
                                        std::to_string(daemon.configuration().revision().number));
