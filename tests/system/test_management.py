@@ -203,9 +203,11 @@ def test_slow_readers_end_and_others_are_served(site: Site) -> None:
 def test_who_reads_nothing_for_long_loses_the_call(site: Site) -> None:
     stranger = reflection.connect(str(site.box.management))
     stranger.learn(SERVICE)
-    stream = stranger.call(SERVICE, "StreamStats", timeout=300, interval_ms=100)
+    for _ in range(10_000):  # something to say: half a megabyte of logins, more than a connection takes unread
+        stranger.call(SERVICE, "WhoAmI")
+    stream = stranger.call(SERVICE, "Events", timeout=300, limit=10_000, follow=True)
     next(stream)
-    wait_for(lambda: "nobody read them" in site.box.cli("show", "log").stdout, "the call ended", 90, interval=1)
+    wait_for(lambda: "nobody read them" in site.box.cli("show", "log").stdout, "the call ended", 60, interval=1)
 
 
 def _follows(site: Site) -> bool:
