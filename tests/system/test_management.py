@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import tarfile
 import threading
@@ -203,11 +204,16 @@ def test_slow_readers_end_and_others_are_served(site: Site) -> None:
 def test_who_reads_nothing_for_long_loses_the_call(site: Site) -> None:
     stranger = reflection.connect(str(site.box.management))
     stranger.learn(SERVICE)
-    for _ in range(10_000):  # something to say: half a megabyte of logins, more than a connection takes unread
-        stranger.call(SERVICE, "WhoAmI")
-    stream = stranger.call(SERVICE, "Events", timeout=300, limit=10_000, follow=True)
-    next(stream)
-    wait_for(lambda: "nobody read them" in site.box.cli("show", "log").stdout, "the call ended", 60, interval=1)
+    reader = site.popen("box-a", str(site.box.bin / "headgate"), "--management", str(site.box.management), "show", "log", "--follow")
+    try:
+        assert reader.stdout is not None and reader.stdout.readline()
+        reader.send_signal(signal.SIGSTOP)
+        for _ in range(10_000):  # half a megabyte of logins: more than a connection takes unread
+            stranger.call(SERVICE, "WhoAmI")
+        wait_for(lambda: "nobody read them" in site.box.cli("show", "log").stdout, "the call ended", 60, interval=1)
+    finally:
+        reader.kill()
+        reader.communicate()
 
 
 def _follows(site: Site) -> bool:
