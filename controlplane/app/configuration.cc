@@ -8,6 +8,7 @@
 #include "controlplane/compile/compile.h"
 #include "controlplane/config/durable_file.h"
 #include "controlplane/config/effects.h"
+#include "controlplane/config/immutable.h"
 #include "controlplane/config/print.h"
 
 namespace headgate::app {
@@ -105,7 +106,9 @@ config::Result<void> Configuration::adopt(config::Document document) {
 }
 
 Verdict Configuration::check(const Proposal& proposal) const {
-  return judge(proposal, load(proposal.file, proposal.text));
+  config::Document document = load(proposal.file, proposal.text);
+  if (history_.latest() != nullptr) config::check_immutable(config(), document);
+  return judge(proposal, document);
 }
 
 Verdict Configuration::judge(const Proposal& proposal, const config::Document& document) const {
@@ -132,6 +135,7 @@ Verdict Configuration::commit(const Proposal& proposal, const Now& now) {
     return verdict;
   }
   config::Document document = load(proposal.file, proposal.text);
+  if (history_.latest() != nullptr) config::check_immutable(config(), document);
   Verdict verdict = judge(proposal, document);
   if (verdict.kind != Verdict::Kind::committed) return verdict;
   const auto not_written = [&verdict](const std::string& cause) {

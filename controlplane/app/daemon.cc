@@ -34,7 +34,7 @@ Daemon::Daemon(asio::io_context& io, Options options)
                            .lost =
                                [this] {
                                  connected_ = settled_ = false;
-                                 events_.add("dataplane", "lost: it ended or does not answer");
+                                 events_.add("dataplane", "lost: it ended or does not answer", Severity::error);
                                  backends_.pause_path(true);
                                }}),
       traffic_(io, options_.dataplane, [this](const auto& traffic) { backends_.observe(traffic); }) {}
@@ -81,11 +81,13 @@ Verdict Daemon::commit(const Proposal& proposal) {
   Verdict verdict = configuration_.commit(proposal, machine_now());
   if (verdict.kind != Verdict::Kind::committed) return verdict;
   const config::Revision& revision = configuration_.revision();
-  events_.add("commit", "revision " + std::to_string(revision.number) + " by " + revision.user +
-                            (revision.comment.empty() ? "" : ": " + revision.comment) +
-                            (revision.confirm_s != 0
-                                 ? "; goes back in " + std::to_string(revision.confirm_s) + " s unless confirmed"
-                                 : ""));
+  events_.add(
+      "commit",
+      "revision " + std::to_string(revision.number) + " by " + revision.user +
+          (revision.comment.empty() ? "" : ": " + revision.comment) +
+          (revision.confirm_s != 0 ? "; goes back in " + std::to_string(revision.confirm_s) + " s unless confirmed"
+                                   : ""),
+      Severity::notice, revision.user);
   adopt();
   return verdict;
 }
@@ -96,12 +98,14 @@ void Daemon::adopt() {
   watch_confirmation();
   backends_.set_pools(configuration_.config(), configuration_.ids());
   push();
+  if (listener_) listener_(configuration_.config());
 }
 
 config::Result<void> Daemon::confirm(const std::string& user) {
   if (configuration_.revision().stands()) return config::fail("nothing waits for confirmation");
   if (auto done = configuration_.confirm(); !done) return done;
-  events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + " confirmed by " + user);
+  events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + " confirmed by " + user,
+              Severity::notice, user);
   watch_confirmation();
   return {};
 }

@@ -8,6 +8,7 @@
 // and health checks go on with it.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,6 +56,9 @@ class Daemon {
   void describe(management::v1::BackendsReply& reply) const;
 
   const BackendWatch& backends() const { return backends_; }
+  // Told of each configuration that comes into force after this call.
+  void set_listener(std::function<void(const config::v1::Config&)> listener) { listener_ = std::move(listener); }
+
   Configuration& configuration() { return configuration_; }
   Events& events() { return events_; }
 
@@ -72,6 +76,7 @@ class Daemon {
   config::KernelDisk disk_;
   Configuration configuration_;
   Events events_;
+  std::function<void(const config::v1::Config&)> listener_;
   bool settled_ = false;  // what is in force runs, and its targets are probed
   bool connected_ = false;
   bool held_ = false;                   // refused, and there is nothing to step back to

@@ -18,7 +18,8 @@ namespace headgate::app {
 namespace {
 
 namespace pb = management::v1;
-constexpr int kFirstNumber = 4096;  // above what the rest of the process opens
+constexpr std::size_t kConnectionsMax = 2000;  // at once; a further one is closed at once
+constexpr int kFirstNumber = 4096;             // above what the rest of the process opens
 
 std::optional<gid_t> group_id(const std::string& name) {
   const group* entry = name.empty() ? nullptr : ::getgrnam(name.c_str());
@@ -112,7 +113,7 @@ void Door::let_in(int descriptor) {
   static const int limit = descriptor_limit();
   ucred peer{};
   socklen_t size = sizeof peer;
-  const bool known = ::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  const bool known = has_room() && ::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
   int number = known ? ::fcntl(descriptor, F_DUPFD_CLOEXEC, next_number_) : -1;
   if (known && number < 0) number = ::fcntl(descriptor, F_DUPFD_CLOEXEC, kFirstNumber);  // past the end: from the start
   ::close(descriptor);
@@ -123,6 +124,14 @@ void Door::let_in(int descriptor) {
     callers_[number] = identify(peer.uid, peer.gid, groups_);
   }
   grpc::AddInsecureChannelFromFd(&server_, number);
+}
+
+// Connections end inside gRPC, which does not say so: their descriptors are looked at once there seem to be too many.
+bool Door::has_room() {
+  const std::scoped_lock lock(mutex_);
+  if (callers_.size() < kConnectionsMax) return true;
+  std::erase_if(callers_, [](const auto& entry) { return ::fcntl(entry.first, F_GETFD) < 0; });
+  return callers_.size() < kConnectionsMax;
 }
 
 std::optional<Caller> Door::caller(const std::string& peer) const {

@@ -53,6 +53,7 @@ class Door {
   Door(asio::io_context& io, std::string path, grpc::Server& server, Groups groups);
   void accept();
   void let_in(int descriptor);
+  bool has_room();
 
   asio::local::stream_protocol::acceptor acceptor_;
   const std::string path_;

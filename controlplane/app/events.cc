@@ -4,14 +4,30 @@
 
 #include <chrono>
 
+#include "controlplane/app/logging.h"
+
 namespace headgate::app {
 
-void Events::add(const std::string& kind, const std::string& text) {
-  spdlog::info("{}: {}", kind, text);
+void Events::add(const std::string& kind, const std::string& text, Severity severity, const std::string& user) {
+  event_logger().log(severity == Severity::error     ? spdlog::level::err
+                     : severity == Severity::warning ? spdlog::level::warn
+                                                     : spdlog::level::info,
+                     "{}: {}", kind, text);
+  keep({.kind = kind, .text = text, .severity = severity, .user = user});
+}
+
+void Events::add_logged(const std::string& text, Severity severity) {
+  keep({.kind = "log", .text = text, .severity = severity, .user = {}});
+}
+
+void Events::keep(Event event) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
+  event.time_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
   {
     const std::scoped_lock lock(mutex_);
-    events_.push_back({++last_number_, std::chrono::duration_cast<std::chrono::milliseconds>(now).count(), kind, text});
+    event.number = ++last_number_;
+    if (listener_) listener_(event);
+    events_.push_back(std::move(event));
     if (events_.size() > kKept) events_.pop_front();
   }
   more_.notify_all();
@@ -31,6 +47,11 @@ std::vector<Event> Events::after(std::uint64_t number, std::size_t limit, unsign
     if (event.number > number && found.size() < limit) found.push_back(event);
   }
   return found;
+}
+
+void Events::set_listener(std::function<void(const Event&)> listener) {
+  const std::scoped_lock lock(mutex_);
+  listener_ = std::move(listener);
 }
 
 }  // namespace headgate::app

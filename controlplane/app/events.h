@@ -1,20 +1,26 @@
-// What happened, for people: changes of health, commits, logins, restarts. Bounded; the log has them as well.
+// What happened, for people: changes of health, commits, logins, restarts, and what the daemon warned of. Bounded; the
+// log has them as well.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
 
 namespace headgate::app {
 
+enum class Severity : std::uint8_t { error = 3, warning = 4, notice = 5, info = 6 };  // RFC 5424 section 6.2.1
+
 struct Event {
   std::uint64_t number = 0;
   std::int64_t time_ms = 0;  // Unix time
-  std::string kind;          // health, commit, login, dataplane, operation
+  std::string kind;          // health, commit, login, dataplane, operation; log: a warning or error of the daemon
   std::string text;
+  Severity severity = Severity::notice;
+  std::string user;  // who did it; empty: nobody
 };
 
 // Any thread.
@@ -22,17 +28,24 @@ class Events {
  public:
   static constexpr std::size_t kKept = 10'000;
 
-  void add(const std::string& kind, const std::string& text);
+  void add(const std::string& kind, const std::string& text, Severity severity = Severity::notice,
+           const std::string& user = {});
+  // Of what is in the log already: not logged again.
+  void add_logged(const std::string& text, Severity severity);
   // The last `limit`, oldest first.
   std::vector<Event> last(std::size_t limit) const;
   // Those after `number`, at most `limit`; waits for the first up to `wait_ms`.
   std::vector<Event> after(std::uint64_t number, std::size_t limit, unsigned wait_ms) const;
+  // Told of each new event, on the thread that adds it; must be quick, and must not log. Nothing: nobody.
+  void set_listener(std::function<void(const Event&)> listener);
 
  private:
+  void keep(Event event);
   mutable std::mutex mutex_;
   mutable std::condition_variable more_;
   std::deque<Event> events_;
   std::uint64_t last_number_ = 0;
+  std::function<void(const Event&)> listener_;
 };
 
 }  // namespace headgate::app

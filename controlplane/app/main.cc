@@ -1,5 +1,4 @@
 // headgate-controlplane: one daemon, one event loop. Wiring only.
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
@@ -11,7 +10,11 @@
 #include <vector>
 
 #include "controlplane/app/daemon.h"
+#include "controlplane/app/event_forwarder.h"
+#include "controlplane/app/logging.h"
 #include "controlplane/app/management.h"
+#include "controlplane/system/service_manager.h"
+#include "controlplane/system/supervisor_client.h"
 
 namespace {
 
@@ -28,7 +31,20 @@ void listen_for_signals(asio::io_context& io, asio::signal_set& signals, headgat
   });
 }
 
+// Warnings and errors are events while both live.
+class Feeding {
+ public:
+  Feeding(headgate::app::Logging& logging, headgate::app::Events& events) : logging_(logging) { logging.feed(&events); }
+  ~Feeding() { logging_.feed(nullptr); }
+  Feeding(const Feeding&) = delete;
+  Feeding& operator=(const Feeding&) = delete;
+
+ private:
+  headgate::app::Logging& logging_;
+};
+
 int run(const headgate::app::Options& options, headgate::app::Management::Options management) {
+  headgate::app::Logging logging;
   std::error_code error;
   std::filesystem::create_directories(options.state_dir, error);
   if (error) {
@@ -37,19 +53,33 @@ int run(const headgate::app::Options& options, headgate::app::Management::Option
   }
   asio::io_context io;
   asio::signal_set signals(io, SIGHUP, SIGTERM, SIGINT);  // before anything else: a reload must never kill
+  headgate::system::ServiceManager manager(io);
   headgate::app::Daemon daemon(io, options);
+  const Feeding feeding(logging, daemon.events());
   if (const auto started = daemon.start(); !started) {
     spdlog::error("{}; not started", started.error().message);
     return 1;
   }
   management.dataplane = options.dataplane;
+  management.recent_log = [&logging] { return logging.recent(); };
   auto api = headgate::app::Management::start(io, daemon, management);
   if (!api) {
     spdlog::error("{}; not started", api.error().message);
     return 1;
   }
+  headgate::app::EventForwarder forwarder(io, daemon.events());
+  forwarder.adopt(daemon.configuration().config());
+  daemon.set_listener([&](const headgate::config::v1::Config& config) {
+    (*api)->adopt(config);
+    forwarder.adopt(config);
+  });
   listen_for_signals(io, signals, daemon);
+  daemon.events().add("operation", "the control plane started with revision " +
+                                       std::to_string(daemon.configuration().revision().number));
+  manager.ready();
   io.run();
+  daemon.set_listener({});
+  manager.stopping();
   return 0;
 }
 
@@ -85,6 +115,9 @@ int program(int argc, char** argv) {
       ->capture_default_str();
   cli.add_option("--metrics", management.metrics,
                  "ADDRESS:PORT for Prometheus (/metrics, /healthz, /readyz); default: none");
+  management.supervisor = headgate::system::supervisor_socket();
+  cli.add_option("--supervisor", management.supervisor,
+                 "socket of headgate-supervisor, for restarts; default: what HEADGATE_SUPERVISOR says");
   cli.add_flag("--check", only_check, "judge the configuration, say what would be done, and leave; 1 with errors");
   try {
     cli.parse(argc, argv);
@@ -93,8 +126,6 @@ int program(int argc, char** argv) {
   }
   if (options.dataplane.starts_with('/')) options.dataplane = "unix:" + options.dataplane;
   if (only_check) return check(options);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("controlplane"));
-  spdlog::set_pattern("[%Y-%m-%d %H:%M:%S.%e] %l: %v");
   return run(options, management);
 }
 

@@ -1,6 +1,5 @@
 #include "controlplane/app/management.h"
 
-#include <google/protobuf/descriptor.pb.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <spdlog/spdlog.h>
 
@@ -8,8 +7,17 @@
 #include <future>
 #include <thread>
 
+#include "controlplane/app/credentials.h"
 #include "controlplane/app/daemon.h"
+#include "controlplane/app/network_view.h"
+#include "controlplane/app/remote_door.h"
+#include "controlplane/app/replies.h"
+#include "controlplane/app/streams.h"
+#include "controlplane/app/support_bundle.h"
+#include "controlplane/config/address.h"
 #include "controlplane/config/print.h"
+#include "controlplane/system/program.h"
+#include "controlplane/system/supervisor_client.h"
 
 namespace headgate::app {
 namespace {
@@ -20,57 +28,16 @@ using grpc::ServerContext;
 using grpc::Status;
 using grpc::StatusCode;
 
-constexpr int kMessageMax = 16 << 20;  // bytes of a request
-constexpr int kThreadsMax = 64;        // of gRPC; streams hold one each
+constexpr int kMessageMax = 16 << 20;          // bytes of a request
+constexpr int kThreadsMax = 64;                // of gRPC; streams hold one each (streams.h)
+constexpr std::size_t kMemoryMax = 256 << 20;  // bytes of all messages under way
+constexpr int kCallsOfConnectionMax = 64;
 constexpr std::size_t kTextMax = 8 << 20;
+constexpr unsigned kToolsMax = 4;  // pings and traceroutes at once
+constexpr std::size_t kBundlePart = 256 << 10;
 constexpr std::chrono::seconds kLoopWait{10};
+constexpr std::chrono::seconds kDataplaneWait{2};  // for what an answer can do without
 constexpr std::chrono::seconds kTrialWait{3};  // thousands of new maglev tables take longer; then the console says so
-
-void fill(const config::Revision& from, std::uint64_t rolls_back_in_s, pb::Revision* out) {
-  out->set_number(from.number);
-  out->set_time_s(from.time_s);
-  out->set_user(from.user);
-  out->set_comment(from.comment);
-  out->set_digest(from.digest);
-  out->set_rolls_back_in_s(static_cast<std::uint32_t>(rolls_back_in_s));
-  out->set_rolled_back_from(from.rolled_back_from);
-}
-
-template <class Repeated>
-void fill(const std::vector<config::Diagnostic>& from, Repeated* out) {
-  for (const config::Diagnostic& diagnostic : from) {
-    auto* d = out->Add();
-    d->set_warning(diagnostic.severity == config::Severity::warning);
-    d->set_file(diagnostic.file);
-    d->set_line(diagnostic.location.line);
-    d->set_column(diagnostic.location.column);
-    d->set_message(diagnostic.message);
-  }
-}
-
-pb::CommitReply::Outcome outcome_of(Verdict::Kind kind) {
-  switch (kind) {
-    case Verdict::Kind::committed:
-      return pb::CommitReply::COMMITTED;
-    case Verdict::Kind::invalid:
-      return pb::CommitReply::INVALID;
-    case Verdict::Kind::conflict:
-      return pb::CommitReply::CONFLICT;
-    case Verdict::Kind::not_written:
-      return pb::CommitReply::NOT_WRITTEN;
-    case Verdict::Kind::unchanged:
-      return pb::CommitReply::UNCHANGED;
-  }
-  return pb::CommitReply::INVALID;
-}
-
-void add_file(const google::protobuf::FileDescriptor* file, google::protobuf::FileDescriptorSet& out) {
-  for (const auto& known : out.file()) {
-    if (known.name() == file->name()) return;
-  }
-  for (int i = 0; i < file->dependency_count(); ++i) add_file(file->dependency(i), out);
-  file->CopyTo(out.add_file());
-}
 
 health::Admin admin_of(pb::SetBackendRequest::State state) {
   return state == pb::SetBackendRequest::ENABLE  ? health::Admin::enabled
@@ -78,10 +45,15 @@ health::Admin admin_of(pb::SetBackendRequest::State state) {
                                                  : health::Admin::disabled;
 }
 
-const char* name_of(pb::SetBackendRequest::State state) {
-  return state == pb::SetBackendRequest::ENABLE  ? "enabled"
-         : state == pb::SetBackendRequest::DRAIN ? "drained"
-                                                 : "disabled";
+// Files that do not fit are told before a commit, not found after it.
+std::vector<config::Diagnostic> credential_problems(const std::string& text, const std::string& file) {
+  if (text.find("management") == std::string::npos) return {};
+  const config::Document document = config::load_text(file, text);
+  if (!document.ok() || !document.config.has_management()) return {};
+  const auto loaded = load_credentials(document.config.management());
+  if (loaded) return {};
+  const config::Location where = document.root().child("management").location();
+  return {{config::Severity::error, file, where, loaded.error().message}};
 }
 
 }  // namespace
@@ -94,17 +66,22 @@ pb::Role role_of(const std::string& method) {
 
 class Management::Service final : public pb::Management::Service {
  public:
-  Service(asio::io_context& io, Daemon& daemon, const std::string& dataplane) : io_(io), daemon_(daemon) {
+  Service(asio::io_context& io, Daemon& daemon, const Options& options)
+      : io_(io), daemon_(daemon), supervisor_(options.supervisor), recent_log_(options.recent_log) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    dataplane_ =
-        dp::Dataplane::NewStub(grpc::CreateCustomChannel(dataplane, grpc::InsecureChannelCredentials(), arguments));
+    dataplane_ = dp::Dataplane::NewStub(
+        grpc::CreateCustomChannel(options.dataplane, grpc::InsecureChannelCredentials(), arguments));
   }
-  void set_door(const Door* door) { door_ = door; }
+  void set_doors(const Door* door, const RemoteDoor* remote) {
+    door_ = door;
+    remote_ = remote;
+  }
+  Streams& streams() { return streams_; }
   void stop() { stopping_ = true; }
   // For monitoring; any thread. False when the event loop does not answer.
   bool collect(monitor::Sample& sample) {
@@ -127,7 +104,7 @@ class Management::Service final : public pb::Management::Service {
       reply->set_user(who.user);
       reply->set_uid(who.uid);
       reply->set_role(who.role);
-      daemon_.events().add("login", who.user + " (" + pb::Role_Name(who.role) + ")");
+      daemon_.events().add("login", who.user + " (" + pb::Role_Name(who.role) + ")", Severity::info, who.user);
       return Status::OK;
     });
   }
@@ -135,7 +112,7 @@ class Management::Service final : public pb::Management::Service {
   Status GetSchema(ServerContext* context, const pb::Empty*, pb::Schema* reply) override {
     return guarded(context, "GetSchema", [&](const Caller&) {
       google::protobuf::FileDescriptorSet files;
-      add_file(config::v1::Config::descriptor()->file(), files);
+      fill(files);
       files.SerializeToString(reply->mutable_file_descriptor_set());
       reply->set_root(config::v1::Config::descriptor()->full_name());
       return Status::OK;
@@ -147,6 +124,7 @@ class Management::Service final : public pb::Management::Service {
       return on_loop([&] {
         daemon_.describe(*reply);
         fill(daemon_.configuration().revision(), rolls_back(), reply->mutable_revision());
+        if (const std::string problem = remote_->problem(); !problem.empty()) reply->add_problem(problem);
       });
     });
   }
@@ -165,10 +143,18 @@ class Management::Service final : public pb::Management::Service {
         fill(*configuration.history().find(number), number == configuration.revision().number ? rolls_back() : 0,
              reply->mutable_revision());
         // An operator sees no secrets; an administrator needs them to edit.
-        const config::Document document = config::load_text("revision", *text);
-        reply->set_text(who.role == pb::ADMIN || !document.ok()
-                            ? *text
-                            : config::print(document.config, config::Secrets::redacted));
+        if (who.role == pb::ADMIN) {
+          reply->set_text(*text);
+          return;
+        }
+        config::Document document = config::parse("revision", *text);
+        if (!document.readable) {
+          status = {StatusCode::FAILED_PRECONDITION,
+                    "revision " + std::to_string(number) + " does not fit this version; an administrator can read it"};
+          return;
+        }
+        config::attach_comments(document, *text);
+        reply->set_text(config::print(document.config, config::Secrets::redacted));
       });
       return ran.ok() ? status : ran;
     });
@@ -177,9 +163,11 @@ class Management::Service final : public pb::Management::Service {
   Status Check(ServerContext* context, const pb::CheckRequest* request, pb::CheckReply* reply) override {
     return guarded(context, "Check", [&](const Caller&) {
       if (request->text().size() > kTextMax) return too_large();
+      const auto problems = credential_problems(request->text(), request->file());
       return on_loop([&] {
         const Verdict verdict = daemon_.configuration().check(proposal(request->text(), request->file()));
         fill(verdict.diagnostics, reply->mutable_diagnostic());
+        fill(problems, reply->mutable_diagnostic());
         for (const std::string& effect : verdict.effects) reply->add_effect(effect);
         if (request->canonical() && verdict.kind != Verdict::Kind::invalid) {
           config::Document document = config::load_text(request->file(), request->text());
@@ -193,6 +181,11 @@ class Management::Service final : public pb::Management::Service {
   Status Commit(ServerContext* context, const pb::CommitRequest* request, pb::CommitReply* reply) override {
     return guarded(context, "Commit", [&](const Caller& who) {
       if (request->text().size() > kTextMax) return too_large();
+      if (const auto problems = credential_problems(request->text(), "candidate"); !problems.empty()) {
+        reply->set_outcome(pb::CommitReply::INVALID);
+        fill(problems, reply->mutable_diagnostic());
+        return on_loop([&] { fill(daemon_.configuration().revision(), rolls_back(), reply->mutable_revision()); });
+      }
       Status ran = on_loop([&] {
         Proposal wanted = proposal(request->text(), "candidate");
         if (request->base_revision() != 0) wanted.base = request->base_revision();
@@ -251,7 +244,8 @@ class Management::Service final : public pb::Management::Service {
           status = {StatusCode::INVALID_ARGUMENT, done.error().message};
           return;
         }
-        daemon_.events().add("operation", *done + " " + name_of(request->state()) + " by " + who.user);
+        daemon_.events().add("operation", *done + " " + name_of(request->state()) + " by " + who.user, Severity::notice,
+                             who.user);
       });
       return ran.ok() ? status : ran;
     });
@@ -260,15 +254,14 @@ class Management::Service final : public pb::Management::Service {
   Status Events(ServerContext* context, const pb::EventsRequest* request,
                 grpc::ServerWriter<pb::Event>* writer) override {
     return guarded(context, "Events", [&](const Caller&) {
+      Streams::Stream stream(streams_, context);
+      if (!stream) return Streams::too_many();
       std::uint64_t seen = 0;
       const auto write = [&](const std::vector<app::Event>& events) {
         for (const app::Event& event : events) {
           pb::Event out;
-          out.set_number(event.number);
-          out.set_time_ms(event.time_ms);
-          out.set_kind(event.kind);
-          out.set_text(event.text);
-          if (!writer->Write(out)) return false;
+          fill(event, &out);
+          if (!stream.write(writer, out)) return false;
           seen = event.number;
         }
         return true;
@@ -300,7 +293,8 @@ class Management::Service final : public pb::Management::Service {
       const auto onward = grpc::ClientContext::FromServerContext(*context);
       const Status status = explained(dataplane_->ClearFlows(onward.get(), *request, reply));
       if (status.ok())
-        daemon_.events().add("operation", std::to_string(reply->cleared()) + " flows cleared by " + who.user);
+        daemon_.events().add("operation", std::to_string(reply->cleared()) + " flows cleared by " + who.user,
+                             Severity::notice, who.user);
       return status;
     });
   }
@@ -308,22 +302,137 @@ class Management::Service final : public pb::Management::Service {
                      grpc::ServerWriter<dp::StatsReply>* writer) override {
     return guarded(context, "StreamStats", [&](const Caller&) {
       const auto onward = grpc::ClientContext::FromServerContext(*context);
-      return relay<dp::StatsReply>(*onward, dataplane_->StreamStats(onward.get(), *request), writer);
+      return relay<dp::StatsReply>(context, *onward, dataplane_->StreamStats(onward.get(), *request), writer);
     });
   }
   Status Capture(ServerContext* context, const dp::CaptureRequest* request,
                  grpc::ServerWriter<dp::CapturedPacket>* writer) override {
     return guarded(context, "Capture", [&](const Caller& who) {
-      daemon_.events().add("operation", "capture by " + who.user);
+      daemon_.events().add("operation", "capture by " + who.user, Severity::notice, who.user);
       const auto onward = grpc::ClientContext::FromServerContext(*context);
-      return relay<dp::CapturedPacket>(*onward, dataplane_->Capture(onward.get(), *request), writer);
+      return relay<dp::CapturedPacket>(context, *onward, dataplane_->Capture(onward.get(), *request), writer);
     });
   }
 
+  Status Interfaces(ServerContext* context, const pb::Empty*, pb::InterfacesReply* reply) override {
+    return guarded(context, "Interfaces", [&](const Caller&) {
+      dp::StatsReply stats;
+      const bool known = ask_dataplane([&](auto& onward) { return dataplane_->Stats(&onward, {}, &stats); });
+      return on_loop([&] { describe_interfaces(daemon_.configuration().config(), known ? &stats : nullptr, *reply); });
+    });
+  }
+  Status Routes(ServerContext* context, const pb::Empty*, pb::RoutesReply* reply) override {
+    return guarded(context, "Routes", [&](const Caller&) {
+      dp::NeighborsReply neighbors;
+      const bool known = ask_dataplane([&](auto& onward) { return dataplane_->Neighbors(&onward, {}, &neighbors); });
+      return on_loop([&] { describe_routes(daemon_.configuration().config(), known ? &neighbors : nullptr, *reply); });
+    });
+  }
+
+  Status Ping(ServerContext* context, const pb::PingRequest* request, grpc::ServerWriter<pb::Line>* writer) override {
+    return guarded(context, "Ping", [&](const Caller& who) -> Status {
+      const unsigned count = request->count() == 0 ? 5 : request->count();
+      if (count > system::kPingsMax)
+        return {StatusCode::INVALID_ARGUMENT, "at most " + std::to_string(system::kPingsMax) + " pings at once"};
+      return tool(context, who, "ping", request->address(), writer,
+                  [&](const std::string& address) { return system::ping_program(address, count); });
+    });
+  }
+  Status Traceroute(ServerContext* context, const pb::TracerouteRequest* request,
+                    grpc::ServerWriter<pb::Line>* writer) override {
+    return guarded(context, "Traceroute", [&](const Caller& who) {
+      return tool(context, who, "traceroute", request->address(), writer, system::traceroute_program);
+    });
+  }
+
+  Status SupportBundle(ServerContext* context, const pb::Empty*, grpc::ServerWriter<pb::BundlePart>* writer) override {
+    return guarded(context, "SupportBundle", [&](const Caller& who) -> Status {
+      Streams::Stream stream(streams_, context);
+      if (!stream) return Streams::too_many();
+      const Slot slot(bundles_, 1);
+      if (!slot) return {StatusCode::RESOURCE_EXHAUSTED, "a support bundle is being made already; wait for it"};
+      daemon_.events().add("operation", "support bundle by " + who.user, Severity::notice, who.user);
+      BundleState state;
+      const std::string log = recent_log_ ? recent_log_() : "";
+      if (Status ran = on_loop([&] { state = bundle_state(daemon_, log); }); !ran.ok()) return ran;
+      const std::string bytes = make_bundle(state, *dataplane_, supervisor_.substr(0, supervisor_.rfind('/')));
+      if (bytes.empty()) return {StatusCode::INTERNAL, "the archive could not be made"};
+      pb::BundlePart part;
+      for (std::size_t at = 0; at < bytes.size(); at += kBundlePart) {
+        part.set_data(bytes.substr(at, kBundlePart));
+        if (!stream.write(writer, part)) break;
+      }
+      return Status::OK;
+    });
+  }
+
+  Status Restart(ServerContext* context, const pb::RestartRequest* request, pb::Empty*) override {
+    return guarded(context, "Restart", [&](const Caller& who) -> Status {
+      if (request->what() != pb::RestartRequest::DATAPLANE && request->what() != pb::RestartRequest::CONTROLPLANE)
+        return {StatusCode::INVALID_ARGUMENT, "say what to restart"};
+      const char* what = request->what() == pb::RestartRequest::DATAPLANE ? "dataplane" : "controlplane";
+      return supervised(std::string("restart ") + what, std::string("restart of the ") + what, who);
+    });
+  }
+  Status Reboot(ServerContext* context, const pb::Empty*, pb::Empty*) override {
+    return guarded(context, "Reboot", [&](const Caller& who) { return supervised("reboot", "reboot", who); });
+  }
+
  private:
+  // One of so many; false when all are taken.
+  class Slot {
+   public:
+    Slot(std::atomic<unsigned>& taken, unsigned most) : taken_(taken), got_(taken.fetch_add(1) < most) {}
+    ~Slot() { taken_.fetch_sub(1); }
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    explicit operator bool() const { return got_; }
+
+   private:
+    std::atomic<unsigned>& taken_;
+    const bool got_;
+  };
+
+  template <class Call>
+  bool ask_dataplane(Call call) {
+    grpc::ClientContext onward;
+    onward.set_deadline(std::chrono::system_clock::now() + kDataplaneWait);
+    return call(onward).ok();
+  }
+
+  // The address as we write it, so that nothing of what was sent reaches the program's command line.
+  template <class MakeProgram>
+  Status tool(ServerContext* context, const Caller& who, const char* name, const std::string& text,
+              grpc::ServerWriter<pb::Line>* writer, MakeProgram program) {
+    const auto address = config::parse_address(text);
+    if (!address) return {StatusCode::INVALID_ARGUMENT, "'" + text.substr(0, 100) + "' is no IP address"};
+    Streams::Stream stream(streams_, context);
+    if (!stream) return Streams::too_many();
+    const Slot slot(tools_, kToolsMax);
+    if (!slot)
+      return {StatusCode::RESOURCE_EXHAUSTED, std::to_string(kToolsMax) + " such commands run already; try again"};
+    daemon_.events().add("operation", std::string(name) + " " + address->to_string() + " by " + who.user,
+                         Severity::info, who.user);
+    const auto ended = system::run(program(address->to_string()), [&](std::string_view line) {
+      if (context->IsCancelled() || stopping_) return false;
+      if (line.data() == nullptr) return true;
+      pb::Line out;
+      out.set_text(std::string(line));
+      return stream.write(writer, out);
+    });
+    return ended ? Status::OK : Status(StatusCode::UNAVAILABLE, ended.error().message);
+  }
+
+  Status supervised(const std::string& request, const std::string& what, const Caller& who) {
+    daemon_.events().add("operation", what + " by " + who.user, Severity::warning, who.user);
+    const auto done = system::ask_supervisor(supervisor_, request);
+    return done ? Status::OK : Status(StatusCode::FAILED_PRECONDITION, done.error().message);
+  }
+
   template <class Run>
   Status guarded(ServerContext* context, const char* method, Run run) {
-    const auto who = door_->caller(context->peer());
+    auto who = door_->caller(context->peer());
+    if (!who) who = remote_->caller(*context);
     if (!who) return {StatusCode::UNAUTHENTICATED, "who asks is not known"};
     const pb::Role least = role_of(method);
     if (least == pb::ROLE_UNSPECIFIED || who->role < least) {
@@ -382,10 +491,16 @@ class Management::Service final : public pb::Management::Service {
   }
 
   template <class Reply, class Reader>
-  Status relay(grpc::ClientContext& onward, Reader reader, grpc::ServerWriter<Reply>* writer) {
+  Status relay(ServerContext* context, grpc::ClientContext& onward, Reader reader, grpc::ServerWriter<Reply>* writer) {
+    Streams::Stream stream(streams_, context);
+    if (!stream) {
+      onward.TryCancel();
+      static_cast<void>(reader->Finish());
+      return Streams::too_many();
+    }
     Reply reply;
     while (reader->Read(&reply)) {
-      if (!writer->Write(reply) || stopping_) onward.TryCancel();
+      if (!stream.write(writer, reply) || stopping_) onward.TryCancel();
     }
     return explained(reader->Finish());
   }
@@ -408,38 +523,64 @@ class Management::Service final : public pb::Management::Service {
   asio::io_context& io_;
   Daemon& daemon_;
   const Door* door_ = nullptr;
+  const RemoteDoor* remote_ = nullptr;
+  Streams streams_;
   std::unique_ptr<dp::Dataplane::Stub> dataplane_;
+  const std::string supervisor_;
+  const std::function<std::string()> recent_log_;
+  std::atomic<unsigned> tools_{0}, bundles_{0};
   std::atomic<bool> stopping_{false};
 };
 
-Management::Management() = default;
+Management::Management(asio::io_context& io) : timer_(io) {}
 
 Management::~Management() {
   if (service_) service_->stop();
   exporter_.reset();
+  remote_.reset();
   if (server_) {
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
   }
 }
 
+void Management::end_slow_readers() {
+  if (const unsigned ended = service_->streams().end_slow(Streams::Clock::now()); ended > 0)
+    spdlog::warn("management: {} streaming calls ended: nobody read them", ended);
+  timer_.expires_after(std::chrono::seconds(1));
+  timer_.async_wait([this](const asio::error_code& cancelled) {
+    if (!cancelled) end_slow_readers();
+  });
+}
+
+void Management::adopt(const config::v1::Config& config) {
+  remote_->adopt(config);
+}
+
 config::Result<std::unique_ptr<Management>> Management::start(asio::io_context& io, Daemon& daemon,
                                                               const Options& options) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  std::unique_ptr<Management> management(new Management());
-  management->service_ = std::make_unique<Service>(io, daemon, options.dataplane);
+  std::unique_ptr<Management> management(new Management(io));
+  management->service_ = std::make_unique<Service>(io, daemon, options);
+  const auto prepare = [service = management->service_.get()](grpc::ServerBuilder& builder) {
+    grpc::ResourceQuota quota("management");
+    quota.SetMaxThreads(kThreadsMax).Resize(kMemoryMax);
+    builder.SetResourceQuota(quota);
+    builder.SetMaxReceiveMessageSize(kMessageMax);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kCallsOfConnectionMax);
+    builder.RegisterService(service);
+  };
   grpc::ServerBuilder builder;
-  grpc::ResourceQuota quota("management");
-  quota.SetMaxThreads(kThreadsMax);
-  builder.SetResourceQuota(quota);
-  builder.SetMaxReceiveMessageSize(kMessageMax);
-  builder.RegisterService(management->service_.get());
+  prepare(builder);
   management->server_ = builder.BuildAndStart();
   if (!management->server_) return config::fail("the management API could not be started");
   auto door = Door::open(io, options.socket, *management->server_, options.groups);
   if (!door) return config::fail(door.error().message);
   management->door_ = std::move(*door);
-  management->service_->set_door(management->door_.get());
+  management->remote_ = std::make_unique<RemoteDoor>(prepare, daemon.events());
+  management->service_->set_doors(management->door_.get(), management->remote_.get());
+  management->adopt(daemon.configuration().config());
+  management->end_slow_readers();
   if (!options.metrics.empty()) {
     auto exporter = monitor::Exporter::start(
         options.metrics,

@@ -21,8 +21,8 @@ class ProgramTest : public SiteTest {
     if (pid_ > 0) finish(SIGKILL);
   }
   void start(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {CONTROLPLANE, "--state-dir", dir, "--dataplane", socket, "--management",
-                                         dir + "/management.sock"});
+    arguments.insert(arguments.begin(), {CONTROLPLANE_PROGRAM, "--state-dir", dir, "--dataplane", socket,
+                                         "--management", dir + "/management.sock"});
     std::vector<char*> words;
     words.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) words.push_back(argument.data());

@@ -71,6 +71,9 @@ void check_probes(const Site& site, const Node& pool_node, const v1::Pool& pool,
 void check_pools(const Site& site, Report& report);  // Requires: check_services filled pools_in_use
 void check_services(Site& site, Report& report);
 
+void check_management(const Site& site, Report& report);
+void check_log(const Site& site, Report& report);
+
 inline const char* family_name(bool v4) {
   return v4 ? "IPv4" : "IPv6";
 }

@@ -120,7 +120,10 @@ Result<Place> follow(Message& config, const Words& words, bool make) {
     place.field = field;
     place.index = -1;
     if (field->message_type() == nullptr) {
-      if (i + 2 < words.size()) return fail(join({words[i + 2]}) + " is one word too many after " + field->name());
+      if (i + 2 < words.size()) {
+        const bool secret = field->options().GetExtension(v1::secret);
+        return fail((secret ? kRedacted : join({words[i + 2]})) + " is one word too many after " + field->name());
+      }
       return place;
     }
     const auto* r = place.message->GetReflection();
@@ -193,7 +196,9 @@ unsigned follow_references(Message& message, const std::string& list, const std:
 
 }  // namespace
 
-std::string value_problem(const FieldDescriptor& field, const std::string& word) {
+namespace {
+
+std::string problem_of(const FieldDescriptor& field, const std::string& word) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING: {
       const auto problem = format_problem(field.options().GetExtension(v1::format), word);
@@ -211,6 +216,19 @@ std::string value_problem(const FieldDescriptor& field, const std::string& word)
     default:
       return field.name() + " has a type that cannot be set here";
   }
+}
+
+// A value as errors may say it.
+std::string said(const FieldDescriptor& field, const std::string& word) {
+  return field.options().GetExtension(v1::secret) ? kRedacted : word;
+}
+
+}  // namespace
+
+std::string value_problem(const FieldDescriptor& field, const std::string& word) {
+  const std::string problem = problem_of(field, word);
+  if (problem.empty() || !field.options().GetExtension(v1::secret)) return problem;
+  return field.name() + " cannot be what was written; it is " + field.options().GetExtension(v1::help);
 }
 
 std::vector<std::string> fixed_values(const FieldDescriptor& field) {
@@ -274,11 +292,11 @@ Result<void> remove(Message& config, const Words& words) {
     r->ClearField(place->message, &field);
   } else if (!field.is_repeated()) {
     if (value_word(*place->message, field, -1) != words.back())
-      return fail(field.name() + " is " + value_word(*place->message, field, -1));
+      return fail(field.name() + " is " + said(field, value_word(*place->message, field, -1)));
     r->ClearField(place->message, &field);
   } else {
     const int index = value_index(*place->message, field, words.back());
-    if (index < 0) return fail("there is no " + field.name() + " " + join({words.back()}));
+    if (index < 0) return fail("there is no " + field.name() + " " + join({said(field, words.back())}));
     remove_at(*place->message, field, index);
   }
   return {};

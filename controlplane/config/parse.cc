@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "controlplane/config/document.h"
@@ -157,7 +158,9 @@ std::optional<Unreadable> unreadable_field(const Tokens& tokens, const Finding& 
   const auto field = tokens.field_of_value(value);
   const FieldDescriptor* descriptor = field ? descriptor_of(tokens, field->name) : nullptr;
   if (descriptor == nullptr) return std::nullopt;
-  const std::string written = tokens[value].opens()   ? "a block or list"
+  const bool secret = descriptor->options().GetExtension(v1::secret);
+  const std::string written = secret                  ? "a value that is not shown"
+                              : tokens[value].opens() ? "a block or list"
                               : tokens[value].is('-') ? "-" + tokens[value + 1].text
                                                       : tokens[value].text;
   const std::string what = behind && descriptor->enum_type() != nullptr
@@ -173,21 +176,53 @@ void blank(std::string& text, const Tokens& tokens, const WrittenField& field) {
   }
 }
 
+void collect_secret_names(const Descriptor& message, std::set<std::string_view>& names) {
+  for (int i = 0; i < message.field_count(); ++i) {
+    const FieldDescriptor& field = *message.field(i);
+    if (field.options().GetExtension(v1::secret)) names.insert(field.name());
+    if (field.message_type() != nullptr) collect_secret_names(*field.message_type(), names);  // a schema is a tree
+  }
+}
+
+// A secret that was not quoted, or whose quote is not closed, is in pieces that are no value of its field. What is said
+// about the line it stands in, or the one below, says none of the text. Lines from 0.
+class SecretLines {
+ public:
+  explicit SecretLines(const Tokens& tokens) {
+    std::set<std::string_view> names;
+    collect_secret_names(*v1::Config::descriptor(), names);
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      if (tokens[i].kind == Token::Kind::identifier && names.contains(tokens[i].text)) lines_.insert(tokens[i].line);
+    }
+  }
+  bool near(int line) const { return lines_.contains(line) || lines_.contains(line - 1); }
+
+ private:
+  std::set<int> lines_;
+};
+
 // Protobuf reports an unknown name at the token behind it, which may be lines below.
-Diagnostic unknown_field(const std::string& file, const Tokens& tokens, const Finding& finding) {
+Diagnostic unknown_field(const std::string& file, const Tokens& tokens, const SecretLines& secrets,
+                         const Finding& finding) {
   const std::size_t next = tokens.at(finding.line, finding.column);
   const Location where = next > 0 ? tokens[next - 1].location() : Location{finding.line + 1, finding.column + 1};
   const std::string name(between(finding.message, "has no field named \"", "\""));
   const std::string type(between(finding.message, "Message type \"", "\""));
   const Descriptor* block = v1::Config::descriptor()->file()->pool()->FindMessageTypeByName(type);
   if (name.empty() || block == nullptr) return {Severity::error, file, where, finding.message};
+  if (secrets.near(where.line - 1))
+    return {Severity::error, file, where, "unknown field in or behind a line with a secret; quote its value"};
   const char* place = block == v1::Config::descriptor() ? "at the top level" : "in this block";
   return {Severity::error, file, where,
           "unknown field \"" + name + "\" " + place + "; " + suggestion(name, fields_of(*block))};
 }
 
 // The error after which nothing more can be said.
-Diagnostic last_error(const std::string& file, const Tokens& tokens, const Finding& error) {
+Diagnostic last_error(const std::string& file, const Tokens& tokens, const SecretLines& secrets, const Finding& error) {
+  if (secrets.near(error.line)) {
+    return {Severity::error, file, Location{error.line + 1, error.column + 1},
+            "syntax error in or behind a line with a secret; check its quotes"};
+  }
   const bool too_many = unreadable_field(tokens, error).has_value();
   return {Severity::error, file, Location{error.line + 1, error.column + 1},
           too_many ? "more than " + std::to_string(kUnreadableMax) + " values cannot be read; correct those above first"
@@ -216,10 +251,11 @@ Document parse(std::string file, const std::string& text) {
     blank(rest, tokens, problem->field);
     findings = read(rest, tokens, document);
   }
+  const SecretLines secrets(tokens);
   for (const Finding& finding : findings.unknown_fields)
-    document.diagnostics.push_back(unknown_field(document.file, tokens, finding));
+    document.diagnostics.push_back(unknown_field(document.file, tokens, secrets, finding));
   document.readable = !findings.error;
-  if (findings.error) document.diagnostics.push_back(last_error(document.file, tokens, *findings.error));
+  if (findings.error) document.diagnostics.push_back(last_error(document.file, tokens, secrets, *findings.error));
   sort_by_place(document.diagnostics);
   return document;
 }

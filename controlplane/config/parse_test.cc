@@ -41,12 +41,12 @@ TEST(Parse, UnknownFieldsAreAllReportedWithWhatWasMeant) {
        "tcp_transitory_s, tcp_closed_s, udp_s, udp_unreplied_s, icmp_s\n"},
       {"at the top, nothing near", "\nvip { }\n",
        "x:2:1: unknown field \"vip\" at the top level; possible are interface, route, local_address, pool, service, "
-       "timeouts, probe, unmatched\n"},
+       "timeouts, probe, unmatched, management, log\n"},
       {"a swap, capitals, and a name in a comment behind it", "servcie { }\nPROBE # PROBE\n { }\nunmatched: DROP\n",
        "x:1:1: unknown field \"servcie\" at the top level; did you mean service? possible are interface, route, "
-       "local_address, pool, service, timeouts, probe, unmatched\n"
+       "local_address, pool, service, timeouts, probe, unmatched, management, log\n"
        "x:2:1: unknown field \"PROBE\" at the top level; did you mean probe? possible are interface, route, "
-       "local_address, pool, service, timeouts, probe, unmatched\n"},
+       "local_address, pool, service, timeouts, probe, unmatched, management, log\n"},
   });
 }
 

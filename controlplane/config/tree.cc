@@ -71,6 +71,13 @@ class Flattener {
   std::vector<Words> lines_;
 };
 
+// All words but the value: lines with equal ones are about the same thing.
+Words subject(const Words& words) {
+  return {words.begin(), words.end() - (words.empty() ? 0 : 1)};
+}
+
+}  // namespace
+
 bool is_secret(const Descriptor* type, const Words& words) {
   bool key_next = false;
   const FieldDescriptor* field = nullptr;
@@ -87,13 +94,6 @@ bool is_secret(const Descriptor* type, const Words& words) {
   }
   return field != nullptr && field->message_type() == nullptr && field->options().GetExtension(v1::secret);
 }
-
-// All words but the value: lines with equal ones are about the same thing.
-Words subject(const Words& words) {
-  return {words.begin(), words.end() - (words.empty() ? 0 : 1)};
-}
-
-}  // namespace
 
 const FieldDescriptor* key_field(const Descriptor& entry) {
   const auto is_text = [](const FieldDescriptor* field) {

@@ -30,6 +30,9 @@ std::string value_word(const google::protobuf::Message& message, const google::p
 enum class Secrets { shown, redacted };
 inline constexpr const char* kRedacted = "(secret)";
 
+// The words lead to a value that is marked `secret` ({"management","key_passphrase","..."}), or to its field.
+bool is_secret(const google::protobuf::Descriptor* root, const Words& words);
+
 // The words that would set each value, in the order of the schema and of the text. An entry with nothing but its key,
 // and an empty message that is present, have a path of their own.
 std::vector<Words> flatten(const google::protobuf::Message& message, Secrets secrets = Secrets::shown);

@@ -96,6 +96,8 @@ void validate(Document& document) {
   check_probe(site, report);
   check_services(site, report);
   check_pools(site, report);
+  check_management(site, report);
+  check_log(site, report);
   if (document.config.service().empty())
     report.warn(site.root.location(), "there is no service: nothing is balanced", "add one, service { ... }");
   sort_by_place(document.diagnostics);

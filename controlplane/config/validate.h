@@ -1,8 +1,8 @@
 // Judges a parsed configuration and reports everything that is wrong at once, sorted by place.
 //
 // Two layers: what single fields say about themselves in options.proto (schema_check.cc), then what fields mean
-// together (validate_network.cc, validate_service.cc). The dataplane checks again; a snapshot compiled from a
-// configuration that passed here and still is refused there is a defect of this folder.
+// together (validate_network.cc, validate_service.cc, validate_management.cc). The dataplane checks again; a snapshot
+// compiled from a configuration that passed here and still is refused there is a defect of this folder.
 #pragma once
 
 #include <cstddef>

@@ -4,6 +4,7 @@
 #include <ctime>
 #include <memory>
 
+#include "controlplane/console/interrupt.h"
 #include "controlplane/console/pcap_file.h"
 
 namespace headgate::console {
@@ -32,6 +33,7 @@ int capture(Client& client, const pb::CaptureRequest& request, const std::string
     }
   }
   grpc::ClientContext context;
+  const Interrupt interrupt(&context);
   const auto stream = client.stub().Capture(&context, request);
   pb::CapturedPacket packet;
   std::uint64_t seen = 0;
@@ -47,7 +49,8 @@ int capture(Client& client, const pb::CaptureRequest& request, const std::string
       std::fflush(stdout);
     }
   }
-  const int code = client.check(stream->Finish());
+  const grpc::Status status = stream->Finish();
+  const int code = interrupt.asked() ? 0 : client.check(status);
   std::fprintf(stderr, "%llu packets captured, %llu lost\n", static_cast<unsigned long long>(seen),
                static_cast<unsigned long long>(packet.lost()));
   return code;

@@ -10,8 +10,11 @@ namespace headgate::console {
 Client::Client(const Options& options) : options_(options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(256 << 20);
+  const bool local = options.remote.empty();
+  const grpc::SslCredentialsOptions keys{options.authority, options.key, options.certificate};
   stub_ = management::v1::Management::NewStub(
-      grpc::CreateCustomChannel("unix:" + options.socket, grpc::InsecureChannelCredentials(), arguments));
+      grpc::CreateCustomChannel(local ? "unix:" + options.socket : options.remote,
+                                local ? grpc::InsecureChannelCredentials() : grpc::SslCredentials(keys), arguments));
 }
 
 int Client::check(const grpc::Status& status) const {
@@ -22,11 +25,15 @@ std::string Client::explained(const grpc::Status& status) const {
   // gRPC's own words for a socket where nobody listens; the server's are sentences.
   const bool nobody = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
                       (status.error_message().find("connect") != std::string::npos ||
-                       status.error_message().find("Socket closed") != std::string::npos);
+                       status.error_message().find("Socket closed") != std::string::npos || !options_.remote.empty());
+  if (nobody && !options_.remote.empty())
+    return "no connection to " + where() + ": " + status.error_message() +
+           "; does it listen, and do both sides trust "
+           "each other's certificate?";
   if (nobody)
-    return "the control plane does not answer on " + options_.socket +
+    return "the control plane does not answer on " + where() +
            ": is it running, and are you in the group that may ask it?";
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return "no answer in time from " + options_.socket;
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return "no answer in time from " + where();
   return status.error_message();
 }
 

@@ -15,6 +15,10 @@ namespace pb = dataplane::v1;
 
 struct Options {
   std::string socket = "/run/headgate/management.sock";
+  // Instead of the socket, when not empty: HOST:PORT, with the client's certificate and key and who signed the
+  // server's.
+  std::string remote;
+  std::string certificate, key, authority;  // PEM, not file names
   bool json = false;
 };
 
@@ -32,6 +36,7 @@ class Client {
   static int say(const std::string& message);  // on standard error; 1
   std::string explained(const grpc::Status& status) const;
   int stats(pb::StatsReply& reply);
+  const std::string& where() const { return options_.remote.empty() ? options_.socket : options_.remote; }
   static void soon(grpc::ClientContext& context, int seconds = 5);
 
  private:

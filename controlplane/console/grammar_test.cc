@@ -40,7 +40,7 @@ TEST(Choices, LeadAStrangerThroughANewPool) {
   config.add_pool()->set_name("web");
   EXPECT_EQ(words_of(choices(config, {}, Use::set)),
             (std::vector<std::string>{"interface", "route", "local_address", "pool", "service", "timeouts", "probe",
-                                      "unmatched"}));
+                                      "unmatched", "management", "log"}));
   EXPECT_EQ(words_of(choices(config, {"pool"}, Use::set)), (std::vector<std::string>{"web", "<name>"}));
   const Choices fields = choices(config, {"pool", "new"}, Use::set);
   EXPECT_TRUE(fields.end);  // the name alone makes a pool

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <string>
 
+#include "controlplane/config/durable_file.h"
 #include "controlplane/console/operational.h"
 #include "controlplane/console/session.h"
 #include "controlplane/console/terminal.h"
@@ -24,13 +25,41 @@ int script(Session& session) {
   return 0;
 }
 
-// Our own options stand before the command; everything after belongs to it.
+// From a file into `text`; 1 after saying why not.
+int read_pem(const std::string& path, std::string& text) {
+  const auto read = config::read_file(path);
+  if (!read) return Client::say(read.error().message);
+  text = *read;
+  return 0;
+}
+
+// Our own options stand before the command; everything after belongs to it. `at`: the first word of the command.
+int take_options(int argc, char** argv, int& at, Options& options) {
+  for (; at < argc; at += 2) {
+    const std::string option = argv[at];
+    if (option != "--management" && option != "--cert" && option != "--key" && option != "--ca") break;
+    if (at + 1 == argc)
+      return Client::say(option + (option == "--management" ? " takes the path of a socket, or HOST:PORT"
+                                                            : " takes the name of a PEM file"));
+    const std::string value = argv[at + 1];
+    if (option == "--management") {
+      (value.find('/') == std::string::npos && value.find(':') != std::string::npos ? options.remote : options.socket) =
+          value;
+    } else if (const int code = read_pem(value, option == "--cert"  ? options.certificate
+                                                : option == "--key" ? options.key
+                                                                    : options.authority)) {
+      return code;
+    }
+  }
+  if (!options.remote.empty() && (options.certificate.empty() || options.key.empty() || options.authority.empty()))
+    return Client::say("--management HOST:PORT needs --cert, --key and --ca");
+  return 0;
+}
+
 int run(int argc, char** argv) {
   Options options;
   int at = 1;
-  for (; at + 1 < argc && std::string(argv[at]) == "--management"; at += 2) options.socket = argv[at + 1];
-  if (at < argc && std::string(argv[at]) == "--management")
-    return Client::say("--management takes the path of a socket");
+  if (const int code = take_options(argc, argv, at, options)) return code;
   Client client(options);
   if (at < argc) {
     Words words(argv + at, argv + argc);

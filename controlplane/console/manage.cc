@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <ctime>
+#include <optional>
 
 #include "controlplane/config/print.h"
 #include "controlplane/console/candidate.h"
+#include "controlplane/console/interrupt.h"
 #include "controlplane/console/names.h"
 #include "controlplane/console/table.h"
 
@@ -155,12 +157,15 @@ int show_configuration(Client& client, std::uint64_t revision, bool as_set_comma
   request.set_revision(revision);
   mg::ConfigReply reply;
   if (const int code = client.check(client.stub().GetConfig(&context, request, &reply))) return code;
-  if (client.json()) return print_json(reply);
   const auto schema = client.schema();
   if (!schema) return client.say(schema.error().message);
   const auto message = (*schema)->parse(reply.text());
   if (!message) return client.say(message.error().message);
   // Secrets are for files and commits, not for screens.
+  if (client.json()) {
+    reply.set_text(config::print(**message, config::Secrets::redacted));
+    return print_json(reply);
+  }
   const std::string text =
       as_set_commands ? config::set_commands(**message) : config::print(**message, config::Secrets::redacted);
   std::fputs(text.c_str(), stdout);
@@ -169,6 +174,8 @@ int show_configuration(Client& client, std::uint64_t revision, bool as_set_comma
 
 int show_log(Client& client, unsigned lines, bool follow) {
   grpc::ClientContext context;
+  std::optional<Interrupt> interrupt;  // only one can be: without `follow` it may be watch's
+  if (follow) interrupt.emplace(&context);
   mg::EventsRequest request;
   request.set_limit(lines);
   request.set_follow(follow);
@@ -183,7 +190,8 @@ int show_log(Client& client, unsigned lines, bool follow) {
     }
     std::fflush(stdout);
   }
-  return client.check(stream->Finish());
+  const grpc::Status status = stream->Finish();
+  return interrupt && interrupt->asked() ? 0 : client.check(status);
 }
 
 int set_backend(Client& client, const std::string& name, const std::string& state) {

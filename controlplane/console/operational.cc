@@ -7,13 +7,17 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "controlplane/console/capture.h"
 #include "controlplane/console/command_error.h"
 #include "controlplane/console/flows.h"
+#include "controlplane/console/machine.h"
 #include "controlplane/console/manage.h"
+#include "controlplane/console/overview.h"
 #include "controlplane/console/table.h"
 #include "controlplane/console/views.h"
+#include "controlplane/console/watch.h"
 
 namespace headgate::console {
 namespace {
@@ -54,24 +58,6 @@ int show_stats(Client& client, const View& view) {
   return 0;
 }
 
-int watch(Client& client, const std::string& what, unsigned interval_s) {
-  grpc::ClientContext context;
-  pb::StatsRequest request;
-  request.set_interval_ms(interval_s * 1000);
-  const auto stream = client.stub().StreamStats(&context, request);
-  pb::StatsReply reply;
-  while (stream->Read(&reply)) {
-    if (client.json()) {
-      print_json(reply);
-    } else {
-      std::fputs("\033[H\033[2J", stdout);
-      stats_views().at(what).first(reply);
-    }
-    std::fflush(stdout);
-  }
-  return client.check(stream->Finish());
-}
-
 // "192.0.2.10:80", "[2001:db8::1]:80", or an address alone (port 0).
 std::optional<std::pair<std::string, std::uint32_t>> parse_endpoint(const std::string& text) {
   std::string address = text, port;
@@ -110,15 +96,21 @@ int explain(Client& client, const pb::ExplainRequest& request) {
 // The grammar, and what its options were set to.
 struct Commands {
   Commands();
-  void add_management(CLI::App* show);
+  void add_views(CLI::App* show);
+  void add_flow_options(CLI::App* command);
+  void add_flows();
+  void add_watch();
+  void add_backend();
+  void add_explain();
+  void add_capture();
+  void add_machine();
 
   CLI::App app{"Headgate's console. Without a command: interactive, or commands from standard input.", "headgate"};
   bool json = false;
   std::map<CLI::App*, std::function<int(Client&)>> actions;
   FlowOptions flows;
   bool all = false;
-  std::string watched = "services";
-  unsigned interval_s = 1;
+  WatchOptions watching;
   pb::ExplainRequest question;
   std::string protocol, source, destination, port;
   std::uint32_t vlan = 0;
@@ -130,22 +122,78 @@ struct Commands {
   unsigned lines = 50;
   bool follow = false;
   std::string backend, state;
+  std::string address, target;
+  unsigned pings = 5;
+  bool now = false;
 };
 
-void Commands::add_management(CLI::App* show) {
+// The same below `show` and below `watch`.
+void Commands::add_views(CLI::App* show) {
+  for (const auto& [name, view] : stats_views()) {
+    actions[show->add_subcommand(name, view.second)] = [&view](Client& client) { return show_stats(client, view); };
+  }
+  actions[show->add_subcommand("version", "of the console, the control plane and the dataplane")] = show_version;
   actions[show->add_subcommand("system", "version, state, and what is wrong")] = show_system;
+  actions[show->add_subcommand("health", "pools: how many can serve; probes: how many, and whether in time")] = show_health;
   actions[show->add_subcommand("backends", "backends: state, since when and why, last probe")] = show_backends;
-  actions[show->add_subcommand("health", "pools: how many can serve; probes: how many, and whether in time")] =
-      show_health;
+  actions[show->add_subcommand("interfaces", "addresses, ports, links and their counters")] = show_interfaces;
+  actions[show->add_subcommand("routes", "networks and the ways to them")] = show_routes;
+  actions[show->add_subcommand("neighbors", "next hops: hardware addresses and states")] = show_neighbors;
+  actions[show->add_subcommand("running", "what the dataplane runs: generation, digest, workers")] = show_running;
   actions[show->add_subcommand("commits", "the history of the configuration")] = show_commits;
   CLI::App* config = show->add_subcommand("configuration", "the running configuration");
   config->add_option("form", config_form, "set: as set commands")->check(CLI::IsMember({"set"}));
   config->add_option("--revision", revision, "an earlier one");
   actions[config] = [this](Client& client) { return show_configuration(client, revision, config_form == "set"); };
-  CLI::App* log = show->add_subcommand("log", "what happened: health, commits, logins, operations");
+  CLI::App* log = show->add_subcommand("log", "what happened: health, commits, logins, operations, warnings");
   log->add_option("--lines", lines)->check(CLI::Range(1, 10'000))->capture_default_str();
-  log->add_flag("--follow", follow, "and what happens from now on");
+  if (show->get_name() == "show") log->add_flag("--follow", follow, "and what happens from now on");
   actions[log] = [this](Client& client) { return show_log(client, lines, follow); };
+  CLI::App* flows_command = show->add_subcommand("flows", "flows, by filter")->alias("sessions");
+  add_flow_options(flows_command);
+  flows_command->add_option("--limit", flows.limit)->check(CLI::Range(1, 10'000))->capture_default_str();
+  actions[flows_command] = [this](Client& client) { return show_flows(client, flows); };
+}
+
+void Commands::add_flow_options(CLI::App* command) {
+  command->add_option("--client", flows.client, "address or prefix");
+  command->add_option("--client-port", flows.client_port)->check(CLI::Range(1, 65535));
+  command->add_option("--protocol", flows.protocol)->check(CLI::IsMember({"tcp", "udp"}));
+  command->add_option("--service", flows.service, "NAME, of both families; or NAME/v4, NAME/v6");
+  command->add_option("--backend", flows.backend, "NAME, in every pool; or POOL/NAME");
+}
+
+void Commands::add_flows() {
+  CLI::App* clear = app.add_subcommand("clear", "end things")->require_subcommand(1);
+  clear->fallthrough();
+  CLI::App* command = clear->add_subcommand("flows", "end flows by filter; TCP peers get a RST")->alias("sessions");
+  add_flow_options(command);
+  command->add_flag("--all", all, "without any filter: every flow");
+  actions[command] = [this](Client& client) {
+    if (!all && flows.client.empty() && flows.client_port == 0 && flows.protocol.empty() && flows.service.empty() &&
+        flows.backend.empty())
+      return Client::say("no filter given; add one, or --all to end every flow");
+    return clear_flows(client, flows);
+  };
+}
+
+void Commands::add_watch() {
+  CLI::App* command = app.add_subcommand("watch", "any show again and again, until Ctrl-C")->require_subcommand(1);
+  command->add_option("--interval", watching.interval_s, "seconds")->check(CLI::Range(1, 3600))->capture_default_str();
+  command->add_option("--count", watching.count, "so many times; default: without end")->check(CLI::Range(1, 100'000));
+  command->fallthrough();
+  std::map<CLI::App*, std::function<int(Client&)>> shows;
+  shows.swap(actions);
+  add_views(command);
+  actions.swap(shows);
+  for (const auto& [view, show] : shows) {
+    actions[view] = [this, name = view->get_name(), show = show](Client& client) {
+      return watch("show " + name, watching, client.json(), [&] { return show(client); });
+    };
+  }
+}
+
+void Commands::add_backend() {
   CLI::App* set = app.add_subcommand("backend", "drain, disable or enable a backend; survives restarts");
   set->add_option("name", backend, "NAME, or POOL/NAME")->required();
   set->add_option("state", state, "drain: no new flows; disable: as if down; enable: as configured")
@@ -155,72 +203,22 @@ void Commands::add_management(CLI::App* show) {
   actions[app.add_subcommand("confirm", "let the last commit stand")] = confirm;
 }
 
-Commands::Commands() {
-  app.add_flag("--json", json, "machine-readable output");
-  app.require_subcommand(1);
-  app.fallthrough();
-  const auto flow_options = [this](CLI::App* command) {
-    command->add_option("--client", flows.client, "address or prefix");
-    command->add_option("--client-port", flows.client_port)->check(CLI::Range(1, 65535));
-    command->add_option("--protocol", flows.protocol)->check(CLI::IsMember({"tcp", "udp"}));
-    command->add_option("--service", flows.service, "NAME, of both families; or NAME/v4, NAME/v6");
-    command->add_option("--backend", flows.backend, "NAME, in every pool; or POOL/NAME");
-  };
-
-  CLI::App* show = app.add_subcommand("show", "what runs and how it does")->require_subcommand(1);
-  show->fallthrough();
-  for (const auto& [name, view] : stats_views()) {
-    actions[show->add_subcommand(name, view.second)] = [&view](Client& client) { return show_stats(client, view); };
-  }
-  add_management(show);
-  CLI::App* flows_command = show->add_subcommand("flows", "flows, by filter");
-  flow_options(flows_command);
-  flows_command->add_option("--limit", flows.limit)->check(CLI::Range(1, 10'000))->capture_default_str();
-  actions[flows_command] = [this](Client& client) { return show_flows(client, flows); };
-  actions[show->add_subcommand("neighbors", "next hops: hardware addresses and states")] = show_neighbors;
-  actions[show->add_subcommand("running", "version, generation, workers")] = show_running;
-
-  CLI::App* clear = app.add_subcommand("clear", "end things")->require_subcommand(1);
-  clear->fallthrough();
-  CLI::App* clear_command = clear->add_subcommand("flows", "end flows by filter; TCP peers get a RST");
-  flow_options(clear_command);
-  clear_command->add_flag("--all", all, "without any filter: every flow");
-  actions[clear_command] = [this](Client& client) {
-    if (!all && flows.client.empty() && flows.client_port == 0 && flows.protocol.empty() && flows.service.empty() &&
-        flows.backend.empty()) {
-      std::fprintf(stderr, "headgate: no filter given; add one, or --all to end every flow\n");
-      return 1;
-    }
-    return clear_flows(client, flows);
-  };
-
-  CLI::App* watch_command = app.add_subcommand("watch", "a show view, again and again");
-  std::vector<std::string> names;
-  for (const auto& [name, view] : stats_views()) names.push_back(name);
-  watch_command->add_option("view", watched)->check(CLI::IsMember(names))->capture_default_str();
-  watch_command->add_option("--interval", interval_s, "seconds")->check(CLI::Range(1, 60))->capture_default_str();
-  actions[watch_command] = [this](Client& client) { return watch(client, watched, interval_s); };
-
-  CLI::App* explain_command = app.add_subcommand("explain", "what would happen to a packet, and why");
-  explain_command->add_option("protocol", protocol)->required()->check(CLI::IsMember({"tcp", "udp", "icmp"}));
-  explain_command->add_option("source", source, "ADDRESS:PORT, [ADDRESS]:PORT; icmp: ADDRESS")->required();
-  explain_command->add_option("destination", destination, "likewise")->required();
-  explain_command->add_option("--port", port, "arrival port; default: where the route back to the source leads");
-  explain_command->add_option("--vlan", vlan)->check(CLI::Range(0, 4094));
-  explain_command->add_flag("--established", established, "a TCP segment with ACK instead of a SYN");
-  actions[explain_command] = [this](Client& client) {
+void Commands::add_explain() {
+  CLI::App* command = app.add_subcommand("explain", "what would happen to a packet, and why");
+  command->add_option("protocol", protocol)->required()->check(CLI::IsMember({"tcp", "udp", "icmp"}));
+  command->add_option("source", source, "ADDRESS:PORT, [ADDRESS]:PORT; icmp: ADDRESS")->required();
+  command->add_option("destination", destination, "likewise")->required();
+  command->add_option("--port", port, "arrival port; default: where the route back to the source leads");
+  command->add_option("--vlan", vlan)->check(CLI::Range(0, 4094));
+  command->add_flag("--established", established, "a TCP segment with ACK instead of a SYN");
+  actions[command] = [this](Client& client) {
     question.set_protocol(protocol);
     const auto from = parse_endpoint(source), to = parse_endpoint(destination);
-    if (!from || !to) {
-      std::fprintf(stderr, "headgate: '%s' is no ADDRESS:PORT\n", (from ? destination : source).c_str());
-      return 1;
-    }
+    if (!from || !to) return Client::say("'" + (from ? destination : source) + "' is no ADDRESS:PORT");
     if (protocol != "icmp" && (from->second == 0 || to->second == 0)) {
-      const std::string& text = from->second == 0 ? source : destination;
-      std::fprintf(stderr, "headgate: %s needs two ports and '%s' has none: write it like %s\n", protocol.c_str(),
-                   text.c_str(),
-                   from->first.find(':') == std::string::npos ? "192.0.2.10:40000" : "[2001:db8::1]:40000");
-      return 1;
+      const bool v4 = from->first.find(':') == std::string::npos;
+      return Client::say(protocol + " needs two ports and '" + (from->second == 0 ? source : destination) +
+                         "' has none: write it like " + (v4 ? "192.0.2.10:40000" : "[2001:db8::1]:40000"));
     }
     question.set_source(from->first);
     question.set_source_port(from->second);
@@ -231,18 +229,19 @@ Commands::Commands() {
     question.set_established(established);
     return explain(client, question);
   };
+}
 
-  CLI::App* capture_command = app.add_subcommand("capture", "packets as they arrive, with what became of them");
-  capture_command->add_option("--host", host, "address or prefix, either end");
-  capture_command->add_option("--port", capture_port, "either end")->check(CLI::Range(1, 65535));
-  capture_command->add_option("--verdict", verdict,
-                              "forwarded, answered, consumed, exception, handed_over, held, dropped");
-  capture_command->add_option("--drop-reason", drop_reason, "a reason of show drops");
-  capture_command->add_option("--count", packets)->check(CLI::Range(1, 100'000))->capture_default_str();
-  capture_command->add_option("--seconds", seconds)->check(CLI::Range(1, 600))->capture_default_str();
-  capture_command->add_option("--snap-length", snap)->check(CLI::Range(64, 2048))->capture_default_str();
-  capture_command->add_option("-w,--write", file, "pcap file; without it a line per packet");
-  actions[capture_command] = [this](Client& client) {
+void Commands::add_capture() {
+  CLI::App* command = app.add_subcommand("capture", "packets as they arrive, with what became of them");
+  command->add_option("--host", host, "address or prefix, either end");
+  command->add_option("--port", capture_port, "either end")->check(CLI::Range(1, 65535));
+  command->add_option("--verdict", verdict, "forwarded, answered, consumed, exception, handed_over, held, dropped");
+  command->add_option("--drop-reason", drop_reason, "a reason of show drops");
+  command->add_option("--count", packets)->check(CLI::Range(1, 100'000))->capture_default_str();
+  command->add_option("--seconds", seconds)->check(CLI::Range(1, 600))->capture_default_str();
+  command->add_option("--snap-length", snap)->check(CLI::Range(64, 2048))->capture_default_str();
+  command->add_option("-w,--write", file, "pcap file; without it a line per packet");
+  actions[command] = [this](Client& client) {
     pb::CaptureRequest request;
     request.set_host(host);
     request.set_port(capture_port);
@@ -253,6 +252,46 @@ Commands::Commands() {
     request.set_snap_length(snap);
     return capture(client, request, file);
   };
+}
+
+void Commands::add_machine() {
+  CLI::App* ping_command = app.add_subcommand("ping", "from this box to an address");
+  ping_command->add_option("address", address, "IPv4 or IPv6 address")->required();
+  ping_command->add_option("--count", pings)->check(CLI::Range(1, 100))->capture_default_str();
+  actions[ping_command] = [this](Client& client) { return ping(client, address, pings); };
+  CLI::App* trace_command = app.add_subcommand("traceroute", "the way from this box to an address");
+  trace_command->add_option("address", address, "IPv4 or IPv6 address")->required();
+  actions[trace_command] = [this](Client& client) { return traceroute(client, address); };
+  CLI::App* bundle = app.add_subcommand("support-bundle", "all that a second engineer needs, without secrets");
+  bundle->add_option("file", file, "tar.gz to write; default: a name with host and time, here");
+  actions[bundle] = [this](Client& client) { return support_bundle(client, file); };
+  CLI::App* restart_command = app.add_subcommand("restart", "one of the daemons");
+  restart_command->add_option("daemon", target, "dataplane: flows end; controlplane: forwarding goes on")
+      ->required()
+      ->check(CLI::IsMember({"dataplane", "controlplane"}));
+  CLI::App* reboot_command = app.add_subcommand("reboot", "the whole box");
+  for (CLI::App* command : {restart_command, reboot_command}) {
+    command->add_option_function<std::string>(
+               "now", [this](const std::string&) { now = true; }, "without asking")
+        ->check(CLI::IsMember({"now"}));
+  }
+  actions[restart_command] = [this](Client& client) { return restart(client, target, now); };
+  actions[reboot_command] = [this](Client& client) { return reboot(client, now); };
+}
+
+Commands::Commands() {
+  app.add_flag("--json", json, "machine-readable output");
+  app.require_subcommand(1);
+  app.fallthrough();
+  CLI::App* show = app.add_subcommand("show", "what runs and how it does")->require_subcommand(1);
+  show->fallthrough();
+  add_views(show);
+  add_watch();
+  add_flows();
+  add_backend();
+  add_explain();
+  add_capture();
+  add_machine();
 }
 
 // "TEXT:{tcp,udp,icmp}": the words that an option takes.
@@ -307,6 +346,11 @@ int operational(Client& client, const Words& words) {
   return code;
 }
 
+bool is_direct(const Words& words) {
+  static const std::set<std::string> verbs = {"watch", "capture", "ping", "traceroute", "restart", "reboot"};
+  return verbs.contains(words[0]) || std::find(words.begin(), words.end(), "--follow") != words.end();
+}
+
 Choices operational_choices(Client& client, const Words& words) {
   Commands commands;
   CLI::App* at = &commands.app;
@@ -324,7 +368,7 @@ Choices operational_choices(Client& client, const Words& words) {
       if (option->get_expected_min() > 0) wants = option;
       continue;
     }
-    const auto named = at->get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
+    const auto named = at->get_subcommands([&](const CLI::App* command) { return command->check_name(word); });
     if (!named.empty()) {
       at = named.front();
     } else {

@@ -79,18 +79,18 @@ int Session::execute(const std::string& text) {
   if (line.open_quote) return Client::say("a quote is not closed");
   const Words& command = line.parts[0];
   if (command.empty()) return line.parts.size() > 1 ? Client::say("there is no command before |") : 0;
-  bool json = false;
+  bool json = false, filters = false;
   for (std::size_t i = 1; i < line.parts.size(); ++i) {
     if (const std::string problem = filter_problem(line.parts[i]); !problem.empty()) return Client::say(problem);
-    json |= line.parts[i][0] == "json";
+    (line.parts[i][0] == "json" ? json : filters) = true;
   }
-  const bool streams = command[0] == "watch" || command[0] == "capture" ||
-                       std::find(command.begin(), command.end(), "--follow") != command.end();
+  const bool streams = is_direct(candidate_ && command[0] == "run" && command.size() > 1 ? tail(command) : command);
+  if (streams && filters && interactive_) return Client::say("what comes bit by bit takes no filter but json");
   const bool json_before = client_.json();
   client_.set_json(json_before || json);
   std::string out;
   int code = 0;
-  if (line.parts.size() == 1 && (streams || !interactive_)) {
+  if (!filters && (streams || !interactive_)) {
     code = run(command);
   } else {
     code = with_output_taken([&] { return run(command); }, out);
@@ -99,6 +99,12 @@ int Session::execute(const std::string& text) {
   }
   client_.set_json(json_before);
   return code;
+}
+
+bool Session::has_secret(const std::string& text) const {
+  const Words words = split(text).parts[0];
+  if (!candidate_ || words.empty() || (words[0] != "set" && words[0] != "delete")) return false;
+  return config::is_secret(candidate_->message().GetDescriptor(), tail(words));
 }
 
 int Session::run(const Words& words) {

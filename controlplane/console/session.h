@@ -20,6 +20,9 @@ class Session {
   // What could follow the line, for ? and Tab: the words that fit what was begun, and how many characters were.
   Choices choices(const std::string& line, std::string& begun);
 
+  // The line says a secret: nothing may remember it.
+  bool has_secret(const std::string& line) const;
+
   bool done() const { return done_; }
   bool configuring() const { return candidate_ != nullptr; }
   // "box-a> ", "box-a (changed)# "

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -119,6 +120,7 @@ int interact(Session& session) {
   el_set(editor, EL_BIND, "^I", "headgate-tab", nullptr);
   el_set(editor, EL_BIND, "?", "headgate-help", nullptr);
   el_set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+  std::signal(SIGINT, SIG_IGN);  // Ctrl-C is for the line (libedit has its own handler) or the command (interrupt.h)
   int count = 0;
   while (!session.done()) {
     const char* line = el_gets(editor, &count);
@@ -129,7 +131,8 @@ int interact(Session& session) {
       continue;
     }
     const std::string text(line, static_cast<std::size_t>(count));
-    if (text.find_first_not_of(" \t\r\n") != std::string::npos) ::history(history, &event, H_ENTER, line);
+    const bool empty = text.find_first_not_of(" \t\r\n") == std::string::npos;
+    if (!empty && !session.has_secret(text)) ::history(history, &event, H_ENTER, line);
     session.execute(text);
     std::fflush(stdout);
   }

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "controlplane/supervisor/supervisor.h"
@@ -10,9 +11,11 @@
 namespace {
 
 constexpr const char* kUsage =
-    "usage: headgate-supervisor --config FILE [--run-dir DIR] [--check]\n"
-    "  --config FILE   processes: [NAME] sections with command, user, log, stop_timeout_ms\n"
-    "  --run-dir DIR   for supervisor.pid and supervisor.status; default /run/headgate\n"
+    "usage: headgate-supervisor --config FILE [--run-dir DIR] [--reboot-command WORDS] [--check]\n"
+    "  --config FILE   processes: [NAME] sections with command, user, log, stop_timeout_ms,\n"
+    "                  watchdog_ms\n"
+    "  --run-dir DIR   for supervisor.pid, .status and .sock; default /run/headgate\n"
+    "  --reboot-command WORDS   what reboots the machine; default \"/usr/sbin/reboot\"\n"
     "  --check         judge FILE and leave\n"
     "SIGHUP is passed on to the processes; SIGTERM and SIGINT stop them, the last one first.\n";
 
@@ -24,7 +27,7 @@ int fail(const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string config, run_dir = "/run/headgate";
+  std::string config, run_dir = "/run/headgate", reboot = "/usr/sbin/reboot";
   bool check = false;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
@@ -34,10 +37,12 @@ int main(int argc, char** argv) {
       config = argv[++i];
     } else if (argument == "--run-dir" && i + 1 < argc) {
       run_dir = argv[++i];
+    } else if (argument == "--reboot-command" && i + 1 < argc) {
+      reboot = argv[++i];
     } else if (argument == "--help" || argument == "-h") {
       std::fputs(kUsage, stdout);
       return 0;
-    } else if (argument == "--config" || argument == "--run-dir") {
+    } else if (argument == "--config" || argument == "--run-dir" || argument == "--reboot-command") {
       return fail("headgate-supervisor: " + argument + " needs a value; see --help");
     } else {
       return fail("headgate-supervisor: there is no option " + argument + "; see --help");
@@ -51,5 +56,7 @@ int main(int argc, char** argv) {
   const auto parsed = headgate::supervisor::parse_process_file(config, text.str());
   if (!parsed.error.empty()) return fail(parsed.error);
   if (check) return 0;
-  return headgate::supervisor::Supervisor(parsed.processes, run_dir).run();
+  std::istringstream words(reboot);
+  std::vector<std::string> command{std::istream_iterator<std::string>(words), {}};
+  return headgate::supervisor::Supervisor(parsed.processes, run_dir, std::move(command)).run();
 }

@@ -43,6 +43,15 @@ std::optional<std::vector<std::string>> split_words(const std::string& text) {
   return words;
 }
 
+std::string set_ms(std::chrono::milliseconds& out, const std::string& key, const std::string& value, unsigned least) {
+  unsigned ms = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), ms);
+  if (error != std::errc() || end != value.data() + value.size() || ms < least || ms > 60'000)
+    return key + " is " + value + "; use " + std::to_string(least) + " to 60000";
+  out = std::chrono::milliseconds(ms);
+  return {};
+}
+
 // Empty when the line was understood.
 std::string set_value(ProcessSpec& process, const std::string& key, const std::string& value) {
   if (key == "command") {
@@ -54,14 +63,11 @@ std::string set_value(ProcessSpec& process, const std::string& key, const std::s
   } else if (key == "log") {
     process.log = value;
   } else if (key == "stop_timeout_ms") {
-    unsigned ms = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), ms);
-    if (error != std::errc() || end != value.data() + value.size() || ms < 1 || ms > 60'000) {
-      return "stop_timeout_ms is " + value + "; use 1 to 60000";
-    }
-    process.stop_timeout = std::chrono::milliseconds(ms);
+    return set_ms(process.stop_timeout, key, value, 1);
+  } else if (key == "watchdog_ms") {
+    return set_ms(process.watchdog, key, value, 100);
   } else {
-    return "unknown key " + key + "; possible are command, user, log, stop_timeout_ms";
+    return "unknown key " + key + "; possible are command, user, log, stop_timeout_ms, watchdog_ms";
   }
   return {};
 }

@@ -6,6 +6,7 @@
 //   user = headgate                                        (absent: as the supervisor)
 //   log = /var/log/headgate/dataplane.log                  (absent: the supervisor's stderr)
 //   stop_timeout_ms = 5000                                 (SIGTERM, then SIGKILL; the default)
+//   watchdog_ms = 10000                                    (ended when it says nothing for so long; absent: never)
 #pragma once
 
 #include <chrono>
@@ -19,6 +20,7 @@ struct ProcessSpec {
   std::vector<std::string> command;
   std::string user, log;
   std::chrono::milliseconds stop_timeout{5000};
+  std::chrono::milliseconds watchdog{0};  // 0: none
 };
 
 struct ProcessFile {

@@ -34,7 +34,7 @@ TEST(ProcessFile, NamesTheLineThatIsWrong) {
       {"[a]\n", "f: [a] has no command; add command = PROGRAM ARGUMENT..."},
       {"command = x\n", "f:1: a value before the first section; begin with [NAME]"},
       {"[a]\ncommand = x\n[a]\n", "f:3: a second section [a]; choose another name"},
-      {"[a]\ncmd = x\n", "f:2: unknown key cmd; possible are command, user, log, stop_timeout_ms"},
+      {"[a]\ncmd = x\n", "f:2: unknown key cmd; possible are command, user, log, stop_timeout_ms, watchdog_ms"},
       {"[a]\ncommand = \"x\n", "f:2: the command is empty or a quote is not closed; write PROGRAM ARGUMENT..."},
       {"[a]\ncommand\n", "f:2: neither a [section] nor KEY = VALUE; correct the line"},
       {"[a]\nstop_timeout_ms = 5s\n", "f:2: stop_timeout_ms is 5s; use 1 to 60000"},

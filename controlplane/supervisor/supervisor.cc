@@ -15,11 +15,16 @@
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 
 namespace headgate::supervisor {
 namespace {
+
+constexpr std::chrono::seconds kAbortWait{2};  // for a core dump of what the watchdog ended
+constexpr unsigned kRequestsAtOnce = 16;       // then signals and due work come first again
 
 Time now() {
   return std::chrono::steady_clock::now().time_since_epoch();
@@ -76,8 +81,13 @@ void become(const std::string& user) {
 }
 
 // In the child, after fork. The supervisor has one thread, so everything may be called here.
-[[noreturn]] void run_child(const ProcessSpec& spec, pid_t supervisor) {
+[[noreturn]] void run_child(const ProcessSpec& spec, pid_t supervisor, const std::string& socket) {
   ::setpgid(0, 0);
+  ::setenv("HEADGATE_SUPERVISOR", socket.c_str(), 1);
+  ::setenv("NOTIFY_SOCKET", socket.c_str(), 1);
+  ::unsetenv("WATCHDOG_PID");
+  ::unsetenv("WATCHDOG_USEC");
+  if (spec.watchdog.count() > 0) ::setenv("WATCHDOG_USEC", std::to_string(spec.watchdog.count() * 1000).c_str(), 1);
   redirect_output(spec.log);
   become(spec.user);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);         // after become(): a change of user clears it (prctl(2))
@@ -101,7 +111,8 @@ std::string describe(int status) {
 
 }  // namespace
 
-Supervisor::Supervisor(std::vector<ProcessSpec> processes, std::string run_dir) : run_dir_(std::move(run_dir)) {
+Supervisor::Supervisor(std::vector<ProcessSpec> processes, std::string run_dir, std::vector<std::string> reboot)
+    : run_dir_(std::move(run_dir)), reboot_command_(std::move(reboot)) {
   for (ProcessSpec& spec : processes) {
     Process process;
     process.spec = std::move(spec);
@@ -114,13 +125,103 @@ int Supervisor::run() {
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   signals_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals_ < 0 || !prepare_run_dir()) return 1;
+  if (const char* watchdog = std::getenv("WATCHDOG_USEC")) {
+    ping_every_ = std::chrono::microseconds(std::strtoull(watchdog, nullptr, 10)) / 3;
+    if (ping_every_.count() > 0) ping_at_ = now();
+  }
+  start_due();
+  notify_manager("READY=1");
   while (!stopping_) {
     start_due();
+    end_overdue();
+    ping_manager();
     wait(timeout_ms());
   }
+  notify_manager("STOPPING=1");
   stop_all();
   ::unlink((run_dir_ + "/supervisor.pid").c_str());
-  return 0;
+  if (rebooting_) exec_reboot();
+  return rebooting_ ? 1 : 0;
+}
+
+void Supervisor::ping_manager() {
+  if (ping_at_ > now()) return;
+  notify_manager("WATCHDOG=1");
+  ping_at_ = now() + ping_every_;
+}
+
+// Ends those that were told to end and did not, and those that are silent.
+void Supervisor::end_overdue() {
+  for (Process& process : processes_) {
+    if (process.state != State::running) continue;
+    if (process.kill_at <= now()) {
+      log("%s does not stop, killing it", process.spec.name.c_str());
+      ::kill(-process.pid, SIGKILL);
+      process.kill_at = Time::max();
+    }
+    if (process.silent_at <= now()) {
+      log("%s said nothing for %lld ms, aborting it", process.spec.name.c_str(),
+          static_cast<long long>(process.spec.watchdog.count()));
+      ::kill(process.pid, SIGABRT);
+      process.silent_at = Time::max();
+      process.kill_at = now() + kAbortWait;
+    }
+  }
+}
+
+// Returns only when there is no such program.
+void Supervisor::exec_reboot() const {
+  std::vector<char*> words;
+  for (const std::string& word : reboot_command_) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::execvp(words[0], words.data());
+  log("cannot run %s: %s", words[0], std::strerror(errno));
+}
+
+Supervisor::Process* Supervisor::child(pid_t pid) {
+  for (Process& process : processes_) {
+    if (process.state == State::running && process.pid == pid) return &process;
+  }
+  return nullptr;
+}
+
+void Supervisor::handle(const Request& request) {
+  Process* from = child(request.pid);
+  if (request.text.find('=') != std::string::npos) {  // sd_notify(3)
+    if (from != nullptr && from->spec.watchdog.count() > 0 && from->kill_at == Time::max())
+      from->silent_at = now() + from->spec.watchdog;
+    return;
+  }
+  const std::string who = from != nullptr ? from->spec.name : "pid " + std::to_string(request.pid);
+  if (from == nullptr && request.uid != 0) {
+    log("%s (uid %u) may ask for nothing", who.c_str(), request.uid);
+    return requests_.answer(request, "only root and the supervised processes may ask the supervisor");
+  }
+  log("%s asks: %s", who.c_str(), request.text.c_str());
+  if (stopping_) return requests_.answer(request, "the supervisor is stopping");
+  if (request.text.starts_with("restart "))
+    return requests_.answer(request, restart(request.text.substr(std::strlen("restart "))));
+  if (request.text != "reboot") return requests_.answer(request, "the supervisor knows: restart NAME, reboot");
+  if (reboot_command_.empty()) return requests_.answer(request, "the supervisor was not told how to reboot");
+  stopping_ = rebooting_ = true;
+  requests_.answer(request, "ok");
+}
+
+std::string Supervisor::restart(const std::string& name) {
+  for (Process& process : processes_) {
+    if (process.spec.name != name) continue;
+    if (process.state != State::running) return name + " does not run; it is started again by itself";
+    ::kill(process.pid, SIGTERM);
+    ::kill(process.pid, SIGCONT);  // a stopped one would not hear it
+    process.asked = true;
+    process.silent_at = Time::max();
+    process.kill_at = now() + process.spec.stop_timeout;
+    return "ok";
+  }
+  return "there is no process " + name + " in the supervisor's file";
 }
 
 bool Supervisor::prepare_run_dir() {
@@ -139,6 +240,10 @@ bool Supervisor::prepare_run_dir() {
     log("cannot write %s: %s", path.c_str(), std::strerror(errno));
     return false;
   }
+  if (!requests_.open(run_dir_ + "/supervisor.sock")) {
+    log("cannot open %s/supervisor.sock: %s", run_dir_.c_str(), std::strerror(errno));
+    return false;
+  }
   return true;
 }
 
@@ -151,7 +256,7 @@ void Supervisor::start_due() {
 void Supervisor::start(Process& process) {
   const pid_t self = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) run_child(process.spec, self);
+  if (pid == 0) run_child(process.spec, self, run_dir_ + "/supervisor.sock");
   process.started = now();
   if (pid < 0) {
     log("cannot start %s: %s", process.spec.name.c_str(), std::strerror(errno));
@@ -159,6 +264,8 @@ void Supervisor::start(Process& process) {
     return;
   }
   process.pid = pid;
+  process.asked = false;
+  process.kill_at = process.silent_at = Time::max();
   process.restarts += process.started_before ? 1 : 0;
   process.started_before = true;
   set_state(process, State::running);
@@ -169,17 +276,24 @@ int Supervisor::timeout_ms() const {
   Time next = Time::max();
   for (const Process& process : processes_) {
     if (process.state == State::waiting) next = std::min(next, process.start_at);
+    if (process.state == State::running) next = std::min({next, process.kill_at, process.silent_at});
   }
+  next = std::min(next, ping_at_);
   if (next == Time::max()) return -1;
   // Rounded up, so that it is due when poll returns.
   return static_cast<int>(std::max<Time::rep>(0, (next - now()).count() + 999'999) / 1'000'000);
 }
 
 void Supervisor::wait(int timeout_ms) {
-  pollfd descriptor{signals_, POLLIN, 0};
-  ::poll(&descriptor, 1, timeout_ms);
+  pollfd descriptors[] = {{signals_, POLLIN, 0}, {requests_.descriptor(), POLLIN, 0}};
+  ::poll(descriptors, std::size(descriptors), timeout_ms);
   signalfd_siginfo info{};
   while (::read(signals_, &info, sizeof info) == sizeof info) handle(static_cast<int>(info.ssi_signo));
+  for (unsigned n = 0; n < kRequestsAtOnce; ++n) {
+    const auto request = requests_.next();
+    if (!request) break;
+    handle(*request);
+  }
 }
 
 void Supervisor::handle(int signal) {
@@ -215,6 +329,11 @@ void Supervisor::ended(Process& process, int status) {
     log("%s (pid %d) ended: %s", process.spec.name.c_str(), pid, describe(status).c_str());
     set_state(process, State::stopped);
     return;
+  }
+  if (process.asked) {
+    log("%s (pid %d) ended as asked after %.1f s: %s", process.spec.name.c_str(), pid, lived, describe(status).c_str());
+    process.start_at = at;
+    return set_state(process, State::waiting);
   }
   const RestartPolicy::Decision decision = process.policy.ended(process.started, at);
   process.start_at = decision.start_at;

@@ -3,6 +3,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,14 +41,14 @@ class SupervisorTest : public testing::Test {
     }
     std::filesystem::remove_all(dir_);
   }
-  void start(const std::string& text) {
+  void start(const std::string& text, const std::string& reboot = "/nonexistent/reboot") {
     std::ofstream(dir_ + "/config") << text;
     pid_ = fork();
     if (pid_ == 0) {
       const int log = open((dir_ + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
       dup2(log, STDERR_FILENO);
       execl(SUPERVISOR, SUPERVISOR, "--config", (dir_ + "/config").c_str(), "--run-dir", (dir_ + "/run").c_str(),
-            nullptr);
+            "--reboot-command", reboot.c_str(), nullptr);
       _exit(127);
     }
   }
@@ -80,6 +83,21 @@ class SupervisorTest : public testing::Test {
     const auto end = std::chrono::steady_clock::now() + 10s;
     while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(2ms);
     return condition();
+  }
+  // As this user asks; the answer, or "" after two seconds without one.
+  std::string ask(const std::string& text) const {
+    const int descriptor = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    ::bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address.sun_family);  // a name of its own
+    (dir_ + "/run/supervisor.sock").copy(address.sun_path, sizeof address.sun_path - 1);
+    const timeval wait{.tv_sec = 2, .tv_usec = 0};
+    ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    char answer[256];
+    ssize_t size = -1;
+    if (::sendto(descriptor, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&address), sizeof address) >= 0)
+      size = ::recv(descriptor, answer, sizeof answer, 0);
+    ::close(descriptor);
+    return size < 0 ? "" : std::string(answer, static_cast<std::size_t>(size));
   }
   static bool gone(int pid) { return kill(pid, 0) != 0; }
 
@@ -167,6 +185,107 @@ TEST_F(SupervisorTest, RefusesASecondInstance) {
   EXPECT_EQ(WEXITSTATUS(status), 1);
   EXPECT_TRUE(logged("is another supervisor running?"));
   pid_ = first;
+}
+
+TEST_F(SupervisorTest, RestartsAProcessAtOnceWhenAskedAndCountsNoFailure) {
+  start("[a]\ncommand = sleep 1000\n[b]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("b").state == "running"; }));
+  for (unsigned n = 1; n <= 6; ++n) {  // as failures they would be a crash loop
+    const int before = status("a").pid;
+    EXPECT_EQ(ask("restart a"), "ok");
+    ASSERT_TRUE(eventually([&] { return status("a").restarts == n; }));
+    EXPECT_TRUE(gone(before));
+  }
+  EXPECT_EQ(status("b").restarts, 0u);
+  EXPECT_FALSE(logged("ALARM"));
+  EXPECT_TRUE(logged("ended as asked"));
+  EXPECT_EQ(ask("restart c"), "there is no process c in the supervisor's file");
+  EXPECT_EQ(ask("dance"), "the supervisor knows: restart NAME, reboot");
+  EXPECT_EQ(ask(std::string(100'000, 'x')), "the supervisor knows: restart NAME, reboot") << "cut, and none the worse";
+}
+
+TEST_F(SupervisorTest, AProcessThatDoesNotEndWhenAskedIsKilled) {
+  start("[a]\ncommand = sh -c 'trap \"\" TERM; while :; do sleep 1; done'\nstop_timeout_ms = 200\n");
+  ASSERT_TRUE(eventually([&] { return status("a").state == "running"; }));
+  std::this_thread::sleep_for(100ms);  // until the trap is set
+  EXPECT_EQ(ask("restart a"), "ok");
+  EXPECT_TRUE(eventually([&] { return status("a").restarts == 1; }));
+  EXPECT_TRUE(logged("a does not stop, killing it"));
+}
+
+TEST_F(SupervisorTest, AStrangerMayAskForNothing) {
+  ASSERT_EQ(::chmod(dir_.c_str(), 0755), 0);
+  start("[a]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("a").state == "running"; }));
+  const pid_t stranger = fork();
+  if (stranger == 0) {
+    if (setuid(65534) != 0) _exit(2);
+    _exit(ask("reboot") == "only root and the supervised processes may ask the supervisor" ? 0 : 1);
+  }
+  int ended = 0;
+  waitpid(stranger, &ended, 0);
+  EXPECT_EQ(WEXITSTATUS(ended), 0);
+  EXPECT_EQ(status("a").state, "running");
+}
+
+TEST_F(SupervisorTest, RebootStopsEverythingAndRunsTheCommandLast) {
+  start("[a]\ncommand = sleep 1000\n", "touch " + dir_ + "/rebooted");
+  ASSERT_TRUE(eventually([&] { return status("a").state == "running"; }));
+  const int a = status("a").pid;
+  EXPECT_EQ(ask("reboot"), "ok");
+  int ended = 0;
+  waitpid(pid_, &ended, 0);
+  pid_ = 0;
+  EXPECT_TRUE(gone(a));
+  EXPECT_TRUE(std::filesystem::exists(dir_ + "/rebooted"));
+}
+
+// A child that pings three times and then hangs; the environment is that of sd_watchdog_enabled(3).
+TEST_F(SupervisorTest, TheWatchdogEndsAProcessThatFellSilent) {
+  std::ofstream(dir_ + "/child.py") << "import os, socket, time\n"
+                                       "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+                                       "assert os.environ['WATCHDOG_USEC'] == '300000'\n"
+                                       "for i in range(8):\n"
+                                       "    s.sendto(b'WATCHDOG=1', os.environ['NOTIFY_SOCKET']); time.sleep(0.1)\n"
+                                       "time.sleep(1000)\n";
+  start("[a]\nwatchdog_ms = 300\ncommand = /usr/bin/python3 " + dir_ +
+        "/child.py\n[b]\nwatchdog_ms = 300\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("a").restarts == 1; }));
+  EXPECT_TRUE(logged("a said nothing for 300 ms, aborting it"));
+  EXPECT_TRUE(logged("ended after 1.") || logged("ended after 2.")) << "0.8 s of pings, then 0.3 s";
+  EXPECT_EQ(status("b").restarts, 0u) << "who never speaks is not watched";
+}
+
+TEST_F(SupervisorTest, TellsTheServiceManagerThatItIsReadyAndTurns) {
+  const std::string path = dir_ + "/notify";
+  const int manager = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(manager, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  setenv("WATCHDOG_USEC", "90000", 1);
+  start("[a]\ncommand = sleep 1000\n");
+  unsetenv("NOTIFY_SOCKET");
+  unsetenv("WATCHDOG_USEC");
+  const timeval wait{.tv_sec = 5, .tv_usec = 0};
+  ::setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+  std::vector<std::string> said;
+  while (said.size() < 5) {
+    char text[100];
+    const ssize_t size = ::recv(manager, text, sizeof text, 0);
+    ASSERT_GT(size, 0);
+    said.emplace_back(text, static_cast<std::size_t>(size));
+  }
+  EXPECT_EQ(said[0], "READY=1");
+  for (std::size_t i = 1; i < said.size(); ++i) EXPECT_EQ(said[i], "WATCHDOG=1");
+  // While it is stopped it pings nobody: that is what the manager waits for.
+  kill(pid_, SIGSTOP);
+  char text[100];
+  while (::recv(manager, text, sizeof text, MSG_DONTWAIT) > 0) continue;
+  std::this_thread::sleep_for(200ms);
+  EXPECT_LE(::recv(manager, text, sizeof text, MSG_DONTWAIT), 0);
+  kill(pid_, SIGCONT);
+  ::close(manager);
 }
 
 }  // namespace

@@ -13,7 +13,9 @@ from lab_lib.site import Site
 from helpers import WEB
 
 
-RULES = Path(__file__).resolve().parents[2] / "tools" / "monitoring" / "headgate.rules.yml"
+MONITORING = Path(__file__).resolve().parents[2] / "tools" / "monitoring"
+RULES = MONITORING / "headgate.rules.yml"
+DASHBOARD = MONITORING / "headgate.dashboard.json"
 
 
 def get(site: Site, path: str) -> tuple[int, str]:
@@ -56,6 +58,33 @@ def test_promtool_accepts_the_metrics_and_the_rules(site: Site) -> None:
     checked = subprocess.run(["promtool", "check", "metrics"], input=get(site, "/metrics")[1], capture_output=True, text=True, timeout=30)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     checked = subprocess.run(["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, timeout=30)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_dashboard_and_the_rules_name_only_metrics_that_exist(site: Site) -> None:
+    site.answers(WEB, 3)
+    exported = set(re.findall(r"^# TYPE (\S+)", get(site, "/metrics")[1], re.MULTILINE))
+    # What only exists once it has happened; the exporter's unit test has it.
+    exported |= {"headgate_service_refused_total", "headgate_handed_over_packets_total", "headgate_backend_probe_latency_seconds"}
+    dashboard = json.loads(DASHBOARD.read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    queries += [entry["expr"] for entry in dashboard["annotations"]["list"]]
+    assert len(queries) > 25
+    for text in [*queries, json.dumps(dashboard["templating"]), RULES.read_text()]:
+        unknown = set(re.findall(r"\bheadgate_\w+", text)) - exported
+        assert not unknown, f"{unknown} in {text[:200]}"
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_a_prometheus_understands_every_query_of_the_dashboard(site: Site, tmp_path: Path) -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    rules = tmp_path / "queries.yml"
+    lines = ["groups:", "  - name: dashboard", "    rules:"]
+    for number, target in enumerate(target for panel in dashboard["panels"] for target in panel.get("targets", [])):
+        query = target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".*")
+        lines += [f"      - record: dashboard:q{number}", f"        expr: {json.dumps(query)}"]
+    rules.write_text("\n".join(lines) + "\n")
+    checked = subprocess.run(["promtool", "check", "rules", str(rules)], capture_output=True, text=True, timeout=30)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
