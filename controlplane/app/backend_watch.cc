@@ -223,7 +223,8 @@ BackendWatch::Changes BackendWatch::refresh() {
   for (const auto& change : result.changes) changed.insert(change.backend_id);
   for (const health::Change& verdict : std::exchange(verdicts_, {})) {
     // That a backend which serves already is in fact up is no news.
-    if (!verdict.first || !verdict.up || changed.contains(verdict.backend_id)) events_.add("health", verdict.text, verdict.up ? Severity::notice : Severity::warning);
+    if (!verdict.first || !verdict.up || changed.contains(verdict.backend_id))
+      events_.add("health", verdict.text, verdict.up ? Severity::notice : Severity::warning);
   }
   for (const std::string& note : result.notes) events_.add("pool", note);
   refresh_due_ = health::kNever;

@@ -134,7 +134,8 @@ void Commands::add_views(CLI::App* show) {
   }
   actions[show->add_subcommand("version", "of the console, the control plane and the dataplane")] = show_version;
   actions[show->add_subcommand("system", "version, state, and what is wrong")] = show_system;
-  actions[show->add_subcommand("health", "pools: how many can serve; probes: how many, and whether in time")] = show_health;
+  actions[show->add_subcommand("health", "pools: how many can serve; probes: how many, and whether in time")] =
+      show_health;
   actions[show->add_subcommand("backends", "backends: state, since when and why, last probe")] = show_backends;
   actions[show->add_subcommand("interfaces", "addresses, ports, links and their counters")] = show_interfaces;
   actions[show->add_subcommand("routes", "networks and the ways to them")] = show_routes;
