@@ -31,6 +31,13 @@ bool takes_flows(const health::InForce& state) {
   return state.up && state.weight != 0 && !state.drain;
 }
 
+// Neither a verdict nor a command keeps it from serving.
+bool could_serve(const health::PoolRules::Backend& rule, health::Why why) {
+  using health::Why;
+  return rule.weight != 0 && !rule.drain &&
+         (why == Why::nothing || why == Why::not_asked || why == Why::backup || why == Why::slow_start);
+}
+
 }  // namespace
 
 Commits::Commits(std::uint64_t seed, unsigned count, Nanos pause_max)
@@ -128,7 +135,12 @@ void Commits::let_every_pool_serve() {
   standings_.refresh(now());
   for (const auto& pool : standings_.pools()) {
     if (std::any_of(pool.state.in_force.begin(), pool.state.in_force.end(), takes_flows)) continue;
-    for (const auto& backend : pool.rules.backends) {
+    for (std::size_t i = 0; i < pool.rules.backends.size(); ++i) {
+      const auto& backend = pool.rules.backends[i];
+      if (could_serve(backend, pool.state.why[i])) {
+        trouble_ += "commit " + std::to_string(commits_) + ": nobody serves in " + pool.rules.name + ", and " +
+                    std::to_string(backend.id) + " could\n";
+      }
       standings_.set_admin(backend.id, health::Admin::enabled, now());
       standings_.set_health(backend.id, health::Health::up, now());
     }
