@@ -20,6 +20,18 @@ Why drained_by(const PoolRules::Backend& backend, const Standing& standing) {
   return standing.agent_admin == Admin::drain ? Why::agent : Why::nothing;
 }
 
+// Whether the configuration and everybody who may command let it serve.
+bool wanted(const PoolRules::Backend& backend, const Standing& standing) {
+  return drained_by(backend, standing) == Why::nothing && backend.weight != 0 && standing.agent_percent != 0;
+}
+
+bool anybody_known_serves(const PoolRules& rules, std::span<const Standing> standings) {
+  for (std::size_t i = 0; i < standings.size(); ++i) {
+    if (held_back_by(standings[i]) == Why::nothing && wanted(rules.backends[i], standings[i])) return true;
+  }
+  return false;
+}
+
 bool is_health(Why why) {
   return why == Why::health || why == Why::not_asked;
 }
@@ -68,13 +80,15 @@ PoolState in_force(const PoolRules& rules, std::span<const Standing> standings) 
   const std::size_t count = standings.size();
   PoolState state{.in_force = std::vector<InForce>(count), .why = std::vector<Why>(count, Why::nothing)};
   std::vector<bool> can_serve(count);
+  const bool others_serve = anybody_known_serves(rules, standings);
   for (std::size_t i = 0; i < count; ++i) {
-    const Why held = held_back_by(standings[i]);
+    Why held = held_back_by(standings[i]);
+    if (held == Why::not_asked && !others_serve) held = Why::nothing;
     const Why drained = drained_by(rules.backends[i], standings[i]);
     state.in_force[i].up = held == Why::nothing;
     state.in_force[i].drain = drained != Why::nothing;
     state.why[i] = held != Why::nothing ? held : drained;
-    can_serve[i] = state.why[i] == Why::nothing && rules.backends[i].weight != 0 && standings[i].agent_percent != 0;
+    can_serve[i] = held == Why::nothing && wanted(rules.backends[i], standings[i]);
     state.healthy += can_serve[i] ? 1 : 0;
   }
   state.below_minimum = state.healthy < rules.minimum_healthy;

@@ -77,6 +77,9 @@ struct PoolState {
 
 // Requires: as many standings as backends.
 //
+// Nobody waits for a first probe in a pool where nobody else can serve: those that are up may be drained, or without
+// weight. A commit that drains the old server and adds the new one must not leave the pool empty until the probe.
+//
 // Weights of a pool are scaled together while one of them is a part of its own, so that shares of small weights can be
 // told apart; else they are those of the configuration.
 PoolState in_force(const PoolRules& rules, std::span<const Standing> standings);

@@ -41,6 +41,25 @@ TEST(InForce, HealthCommandsAndAgentsEachHoldABackendBack) {
   EXPECT_EQ(state.healthy, 1u);
 }
 
+TEST(InForce, NobodyWaitsForAFirstProbeWhereNobodyElseCanServe) {
+  PoolRules rules = pool(3);
+  std::vector<Standing> standings = all_up(3);
+  standings[1].health = standings[2].health = Health::unknown;
+  rules.backends[0].drain = true;
+  EXPECT_THAT(serving(in_force(rules, standings)), ElementsAre(false, true, true)) << "drained by the configuration";
+  rules.backends[0].drain = false;
+  rules.backends[0].weight = 0;
+  EXPECT_THAT(serving(in_force(rules, standings)), ElementsAre(false, true, true)) << "without weight";
+  rules.backends[0].weight = 1;
+  EXPECT_THAT(serving(in_force(rules, standings)), ElementsAre(true, false, false));
+  standings[0].admin = Admin::drain;
+  standings[1].admin = Admin::disabled;
+  EXPECT_THAT(serving(in_force(rules, standings)), ElementsAre(false, false, true)) << "drained by a command";
+  standings[0] = {.health = Health::down};
+  rules.backends[2].backup = 1;
+  EXPECT_THAT(serving(in_force(rules, standings)), ElementsAre(false, false, true)) << "dead, and a backup is new";
+}
+
 TEST(InForce, BackupsServeWhenTooFewOthersCan) {
   PoolRules rules = pool(4);
   rules.backends[2].backup = 1;

@@ -15,7 +15,19 @@ using packet::testing::ip;
 
 namespace {
 
-constexpr const char* kWeights[] = {"1,1,1", "3,2,1", "1,5,2"};
+class WeightChanges final : public Changes {
+ public:
+  explicit WeightChanges(Nanos every) : every_(every) {}
+  std::string first() override { return text_of({}); }
+  Nanos pause() override { return every_ == 0 ? kNever : every_; }
+  void change(Box& box) override { box.publish(text_of({.weights = kWeights[changes_++ % 3]})); }
+  bool finished() const override { return true; }
+
+ private:
+  static constexpr const char* kWeights[] = {"1,1,1", "3,2,1", "1,5,2"};
+  const Nanos every_;
+  unsigned changes_ = 0;
+};
 
 // Both ends know a connection by the client's initial sequence number, the one thing that no mode changes; each
 // connection has its own two streams of bytes.
@@ -61,6 +73,10 @@ bool acceptable(const Frame& frame, packet::PacketInfo& info) {
   return packet::l4_checksum_ok(frame, info);
 }
 
+Nanos later(Nanos now, Nanos pause) {
+  return pause == kNever ? kNever : now + pause;
+}
+
 }  // namespace
 
 Plan random_plan(std::uint64_t seed) {
@@ -91,11 +107,17 @@ std::string describe(const Plan& plan) {
          std::to_string(plan.snapshot_every / kMillisecond) + " ms";
 }
 
-Simulation::Simulation(const Plan& plan)
-    : plan_(plan), rng_(plan.seed ^ 0x5eed), box_({.workers = plan.workers, .seed = plan.seed}), network_(plan.seed) {
-  box_.apply(text_of({}));
+Simulation::Simulation(const Plan& plan) : Simulation(plan, std::make_unique<WeightChanges>(plan.snapshot_every)) {}
+
+Simulation::Simulation(const Plan& plan, std::unique_ptr<Changes> changes)
+    : plan_(plan),
+      rng_(plan.seed ^ 0x5eed),
+      box_({.workers = plan.workers, .seed = plan.seed}),
+      network_(plan.seed),
+      changes_(std::move(changes)) {
+  box_.apply(changes_->first());
   network_.set_faults(plan.faults);
-  if (plan.snapshot_every != 0) next_snapshot_ = box_.now() + plan.snapshot_every;
+  next_change_ = later(box_.now(), changes_->pause());
   add_clients();
 }
 
@@ -108,13 +130,16 @@ void Simulation::add_clients() {
     client.tuple = {ip(v4 ? "192.0.2.10" : "2001:db8:1::10"),
                     ip((v4 ? "192.0.2." : "2001:db8:1::") + std::to_string(100 + rng_.below(7))), port,
                     static_cast<std::uint16_t>(tcp ? 80 : 53), tcp ? kProtocolTcp : kProtocolUdp};
-    client.start = box_.now() + rng_.next() % plan_.fault_time;
+    const bool lasting = (tcp ? i : i - plan_.connections) < plan_.lasting;
+    client.start = box_.now() + rng_.next() % (lasting ? 100 * kMillisecond : plan_.fault_time);
     if (tcp) {
       const auto initial = static_cast<std::uint32_t>(rng_.next());
-      client.tcp = std::make_unique<TcpEnd>(TcpEnd::Role::client, initial, stream_up(initial), stream_down(initial),
-                                            rng_.below(static_cast<std::uint32_t>(plan_.bytes_max)));
+      const std::size_t bytes =
+          lasting ? plan_.lasting_turns * kSegment : rng_.below(static_cast<std::uint32_t>(plan_.bytes_max));
+      client.tcp =
+          std::make_unique<TcpEnd>(TcpEnd::Role::client, initial, stream_up(initial), stream_down(initial), bytes);
     } else {
-      client.udp = std::make_unique<UdpClient>(port, 1 + rng_.below(20));
+      client.udp = std::make_unique<UdpClient>(port, lasting ? plan_.lasting_turns : 1 + rng_.below(20));
     }
     client_by_tuple_[to_string(client.tuple)] = clients_.size();
     clients_.push_back(std::move(client));
@@ -162,6 +187,8 @@ void Simulation::to_server(Frame frame) {
   packet::PacketInfo info;
   // The outer UDP of a tunnel over IPv6 carries no checksum (RFC 6935); the inner packet is judged in its place.
   if (packet::parse(frame, frame.size(), info) != packet::ParseError::none || !info.is_ip()) return;
+  MacAddress host;
+  std::copy_n(frame.begin(), host.bytes.size(), host.bytes.begin());
   bool direct = false;
   if (auto inner = decapsulated(frame, info)) {
     frame = std::move(*inner);
@@ -170,14 +197,25 @@ void Simulation::to_server(Frame frame) {
   if (!acceptable(frame, info)) return;
   // dsr: the packet still has the service address, which is not the server's network.
   direct = direct || info.tuple.dst.bytes[15] == 102 || info.tuple.dst == ip("2001:db8:1::102");
-  server_segment(info.tuple, segment_of(frame, info), direct);
+  server_segment(host, info.tuple, segment_of(frame, info), direct);
 }
 
-void Simulation::server_segment(const Tuple& arrived, const Segment& segment, bool direct) {
-  if (arrived.protocol == kProtocolUdp) return send(arrived.reversed(), segment, false, direct);  // echo
-  const std::string key = to_string(arrived);
-  auto at = servers_.find(key);
+void Simulation::note_server(const MacAddress& host, const Tuple& arrived, const Segment& segment) {
+  const bool tcp = arrived.protocol == kProtocolTcp;
+  if (!tcp && segment.payload.size() < 4) return;
+  const std::uint64_t who = tcp ? segment.sequence : std::uint64_t{1} << 32 | load_be32(segment.payload.data());
+  const auto [known, fresh] = server_of_.emplace(who, to_string(host));
+  if (!fresh && known->second != to_string(host)) {
+    moved_ = to_string(arrived) + " went from " + known->second + " to " + to_string(host);
+  }
+}
+
+void Simulation::server_segment(const MacAddress& host, const Tuple& arrived, const Segment& segment, bool direct) {
   const bool opens = (segment.flags & (packet::kSyn | packet::kAck)) == packet::kSyn;
+  if (opens || arrived.protocol == kProtocolUdp) note_server(host, arrived, segment);
+  if (arrived.protocol == kProtocolUdp) return send(arrived.reversed(), segment, false, direct);  // echo
+  const std::string key = to_string(host) + " " + to_string(arrived);
+  auto at = servers_.find(key);
   if (at == servers_.end()) {
     if (!opens) return;  // a kernel would answer RST; silence is harder on the box
     ServerEnd server{.tuple = arrived.reversed(), .direct = direct};
@@ -212,7 +250,7 @@ void Simulation::deliver(const Network::Arrival& arrival) {
 }
 
 Nanos Simulation::next_time() {
-  Nanos next = std::min(network_.next_arrival(), next_snapshot_);
+  Nanos next = std::min(network_.next_arrival(), next_change_);
   for (const Client& client : clients_) {
     const Nanos wanted = client.tcp ? client.tcp->next_deadline() : client.udp->next_deadline();
     if (wanted != kNever) next = std::min(next, std::max(wanted, client.start));
@@ -224,9 +262,9 @@ Nanos Simulation::next_time() {
 void Simulation::step() {
   const Nanos next = std::min(next_time(), box_.now() + kSecond);
   if (next > box_.now()) from_box(box_.advance(next - box_.now()));
-  if (next_snapshot_ <= box_.now()) {
-    box_.publish(text_of({.weights = kWeights[snapshots_++ % 3]}));
-    next_snapshot_ = box_.now() + plan_.snapshot_every;
+  while (next_change_ <= box_.now()) {
+    changes_->change(box_);
+    next_change_ = later(box_.now(), changes_->pause());
   }
   while (const auto arrival = network_.receive(box_.now())) deliver(*arrival);
   for (Client& client : clients_) speak(client);
@@ -240,6 +278,7 @@ bool Simulation::all_ended() const {
 }
 
 std::string Simulation::check() const {
+  if (!moved_.empty()) return moved_;
   for (const Client& client : clients_) {
     if (client.tcp && client.tcp->wrong_byte()) return "a wrong byte came to " + to_string(client.tuple);
   }
@@ -252,7 +291,7 @@ std::string Simulation::check() const {
 std::string Simulation::run() {
   const Nanos faults_end = box_.now() + plan_.fault_time, end = faults_end + plan_.patience;
   bool faulty = true;
-  while (!all_ended()) {
+  while (!all_ended() || !changes_->finished()) {
     if (faulty && box_.now() >= faults_end) {
       faulty = false;
       network_.set_faults(Faults::none());
@@ -261,7 +300,7 @@ std::string Simulation::run() {
     step();
     if (std::string wrong = check(); !wrong.empty()) return wrong;
   }
-  next_snapshot_ = kNever;
+  next_change_ = kNever;
   for (const Nanos linger = box_.now() + 30 * kSecond; box_.now() < linger;) step();
   box_.advance(8000 * kSecond);
   if (box_.flows() != 0) return std::to_string(box_.flows()) + " flows are left";
@@ -274,6 +313,13 @@ std::string Simulation::run() {
 unsigned Simulation::finished() const {
   return static_cast<unsigned>(std::count_if(
       clients_.begin(), clients_.end(), [](const Client& c) { return c.tcp ? c.tcp->finished() : c.udp->finished(); }));
+}
+unsigned Simulation::retransmissions() const {
+  unsigned sum = 0;
+  for (const Client& client : clients_)
+    sum += client.tcp ? client.tcp->retransmissions() : client.udp->retransmissions();
+  for (const auto& [key, server] : servers_) sum += server.tcp->retransmissions();
+  return sum;
 }
 unsigned Simulation::aborted() const {
   return static_cast<unsigned>(

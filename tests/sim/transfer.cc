@@ -74,6 +74,7 @@ std::optional<Segment> TcpEnd::next(Nanos now) {
   if (aborted_) return std::nullopt;
   if (resend_at_ <= now) {
     if (auto segment = in_flight()) {
+      if (resend_at_ != 0) ++retransmissions_;
       resend_at_ = now + kRetransmit;
       owes_ack_ = false;
       return segment;
@@ -107,6 +108,7 @@ void UdpClient::receive(const Segment& datagram) {
 
 std::optional<Segment> UdpClient::next(Nanos now) {
   if (finished() || resend_at_ > now) return std::nullopt;
+  if (resend_at_ != 0) ++retransmissions_;
   resend_at_ = now + kRetransmit;
   return Segment{.flags = 0, .sequence = 0, .acknowledgment = 0, .payload = request()};
 }

@@ -48,6 +48,7 @@ class TcpEnd {
   bool wrong_byte() const { return wrong_byte_; }
   std::size_t received() const { return received_; }
   std::size_t acknowledged() const { return sent_; }
+  unsigned retransmissions() const { return retransmissions_; }
 
  private:
   bool may_send_data() const { return role_ == Role::client || remote_fin_; }
@@ -60,7 +61,8 @@ class TcpEnd {
   std::size_t sent_ = 0, received_ = 0;             // payload bytes, acknowledged and delivered
   bool syn_acknowledged_ = false, synchronized_ = false, fin_acknowledged_ = false, remote_fin_ = false;
   bool aborted_ = false, wrong_byte_ = false, owes_ack_ = false;
-  Nanos resend_at_ = 0;
+  Nanos resend_at_ = 0;  // 0: the segment in flight was not sent yet
+  unsigned retransmissions_ = 0;
 };
 
 // Stop-and-wait over UDP: `rounds` requests, each answered with the same bytes.
@@ -71,12 +73,14 @@ class UdpClient {
   std::optional<Segment> next(Nanos now);
   Nanos next_deadline() const { return finished() ? kNever : resend_at_; }
   bool finished() const { return round_ == rounds_; }
+  unsigned retransmissions() const { return retransmissions_; }
 
  private:
   std::vector<std::uint8_t> request() const;
   const std::uint32_t who_, rounds_;
   std::uint32_t round_ = 0;
   Nanos resend_at_ = 0;
+  unsigned retransmissions_ = 0;
 };
 
 }  // namespace headgate::sim

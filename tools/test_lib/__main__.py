@@ -16,6 +16,7 @@ tiers:
 The last line is `N passed, N failed`; the exit code is 0 when nothing failed.
 """
 UNIT = {"unit"}
+FULL_SIZE = {"HEADGATE_COMMITS": "1000"}  # what tests that take a size do in the full tier
 UNDER_ASAN = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 UNDER_TSAN = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
 
@@ -29,7 +30,7 @@ def parts_of(tier: str) -> list[Part]:
     full = tier == "full"
     everything: set[str] = set()
     return [
-        ("build and ctest (dev)", lambda: ctest_part("dev", everything, whole=True)),
+        ("build and ctest (dev)", lambda: ctest_part("dev", everything, whole=True, environment=FULL_SIZE if full else None)),
         ("rules", lambda: rules_part("all" if full else "sample")),
         ("system tests", lambda: system_part(tier)),
         ("address and undefined behaviour (asan)",
