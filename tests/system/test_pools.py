@@ -108,3 +108,27 @@ def test_a_newcomer_gets_nothing_before_its_first_probe_succeeded(site: Site, co
     assert set(answers) == {"web1", "web2"}, spread(answers)
     site.servers.start_nginx("web3")
     wait_in(site, "web3")
+
+
+def test_traffic_takes_down_a_backend_that_its_probe_calls_well(site: Site, configure: Callable[..., None],
+                                                                nginx: Callable[[str], None]) -> None:
+    """The probe asks another port than clients do."""
+    for name in ("web1", "web2", "web3"):
+        site.servers.spawn(name, "other", "socat", "TCP-LISTEN:8099,fork,reuseaddr", "SYSTEM:true")
+        site.servers.wait_listening(name, ":8099 ")
+    try:
+        configure(pool(check="tcp { port: 8099 }", extra="passive { failures: 3 hold_s: 4 }"))
+        wait_for(lambda: backend(site, "web2")["last_success"], "a probe of web2", 10)
+        site.processes.stop("web2", "nginx", signal.SIGKILL)
+        assert "none" in site.answers(WEB, 3), "its probe goes on to succeed"
+        wait_for(lambda: "none" not in site.answers(WEB, 6), "web2 out of rotation", 10)
+        taken = time.monotonic()
+        assert "connects in a row were refused, unanswered or reset" in backend(site, "web2")["cause"]
+        site.servers.start_nginx("web2")
+        wait_in(site, "web2", timeout=20)
+        assert time.monotonic() - taken > 2, "held, although probes and server are well"
+    finally:
+        for name in ("web1", "web2", "web3"):
+            site.processes.stop(name, "other")
+        if site.processes.pid("web2", "nginx") is None:
+            site.servers.start_nginx("web2")
