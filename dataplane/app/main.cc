@@ -21,6 +21,7 @@
 #include "dataplane/app/api_server.h"
 #include "dataplane/app/box.h"
 #include "dataplane/app/fleet.h"
+#include "dataplane/app/service_manager.h"
 #include "drivers/exception/exception.h"
 #include "drivers/port/buffers.h"
 #include "drivers/port/eal.h"
@@ -253,6 +254,7 @@ int run(const Options& options) {
   if (!server) return say(server.error());
   spdlog::info("ready: {} workers, {} flows each, API on {}", options.workers, options.flows, options.socket);
 
+  headgate::app::say_ready();
   for (;;) {
     pollfd entry{signal_fd, POLLIN, 0};
     if (poll(&entry, 1, 1000) > 0) {
@@ -260,8 +262,10 @@ int run(const Options& options) {
       if (read(signal_fd, &info, sizeof info) == sizeof info && info.ssi_signo != SIGHUP) break;
     }
     box.tend();
+    headgate::app::ping_watchdog(box.fleet());
   }
   spdlog::info("stopping");
+  headgate::app::say_stopping();
   server->reset();
   return 0;
 }

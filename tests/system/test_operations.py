@@ -21,7 +21,7 @@ from helpers import WEB
 SHOWS = {
     "version": r"control plane +0\.1\.0, up .*\ndataplane +0\.1\.0, pid \d+",
     "system": r"problems +none",
-    "health": r"web/v4 +up +3 +3 +0 +3",
+    "health": r"web/v4 +3 +3 +none +ok",
     "backends": r"web1 +web/v4 +10\.10\.0\.21:80 +up",
     "interfaces": r"front +front +up .*([0-9a-f]{2}:){5}[0-9a-f]{2} .*192\.0\.2\.0/24",
     "routes": r"192\.0\.2\.0/24 +on the link +front +connected",

@@ -1,6 +1,8 @@
-"""The control plane pings the supervisor's watchdog from its event loop; one that hangs is started again."""
+"""Both daemons ping the supervisor's watchdog, the control plane from its event loop, the dataplane while every worker comes
+round; one that hangs is started again."""
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,10 +14,10 @@ import pytest
 from lab_lib.shell import REPOSITORY, wait_for
 
 
-def status(run_dir: Path) -> tuple[int, int]:
-    """Pid and restarts of the control plane."""
+def status(run_dir: Path, name: str = "controlplane") -> tuple[int, int]:
+    """Pid and restarts of a daemon."""
     for line in (run_dir / "supervisor.status").read_text().splitlines():
-        if line.startswith("controlplane "):
+        if line.startswith(f"{name} "):
             return int(line.split()[1]), int(line.split()[2])
     return 0, 0
 
@@ -37,3 +39,39 @@ def test_a_hanging_control_plane_is_started_again(request: pytest.FixtureRequest
     finally:
         supervisor.terminate()
         supervisor.wait(timeout=10)
+
+
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+
+
+def test_a_dataplane_with_one_worker_that_hangs_is_started_again(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    binaries = REPOSITORY / "build" / request.config.getoption("--preset") / "bin"
+    conf = tmp_path / "supervisor.conf"
+    conf.write_text(f"[dataplane]\nwatchdog_ms = 4000\ncommand = {binaries}/headgate-dataplane --port front=null:front --workers 2 "
+                    f"--no-huge --memory 512 --flows 1024 --socket {tmp_path}/dataplane.sock --state-dir {tmp_path}\n")
+    log = tmp_path / "log"
+    with open(log, "w") as output:
+        supervisor = subprocess.Popen([binaries / "headgate-supervisor", "--config", conf, "--run-dir", tmp_path], stderr=output)
+    try:
+        wait_for(lambda: (tmp_path / "dataplane.sock").exists(), "the dataplane", 30)
+        time.sleep(5)  # more than a period: it is still the same one
+        pid, restarts = status(tmp_path, "dataplane")
+        assert restarts == 0
+        libc = ctypes.CDLL(None, use_errno=True)
+        worker = worker_thread(pid)
+        assert libc.ptrace(PTRACE_SEIZE, worker, None, None) == 0, os.strerror(ctypes.get_errno())
+        assert libc.ptrace(PTRACE_INTERRUPT, worker, None, None) == 0
+        wait_for(lambda: status(tmp_path, "dataplane")[1] == 1 and status(tmp_path, "dataplane")[0] not in (0, pid),
+                 "a new dataplane", 30)
+        assert "does not come round" in log.read_text()
+    finally:
+        supervisor.terminate()
+        supervisor.wait(timeout=10)
+
+
+def worker_thread(pid: int) -> int:
+    """A thread that runs a worker; stopped alone, the others go on."""
+    for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        if "worker" in (task / "comm").read_text():
+            return int(task.name)
+    raise AssertionError([(task / "comm").read_text() for task in Path(f"/proc/{pid}/task").iterdir()])
