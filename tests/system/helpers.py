@@ -101,9 +101,21 @@ class UdpLoad:
     def __init__(self, site: Site, address: str, seconds: float, rate: int = 100) -> None:
         self.process = site.popen("client", PYTHON, str(HERE / "udp_load.py"), address, str(seconds), str(rate))
 
-    def finish(self) -> dict:
+    def finish(self, timeout: float = 120) -> dict:
         """sent, lost, longest_gap_ms."""
-        output, _ = self.process.communicate(timeout=120)
+        output, _ = self.process.communicate(timeout=timeout)
+        return json.loads(output.splitlines()[-1])
+
+
+class RequestLoad:
+    """Short requests, each on a connection of its own, in turn to these URLs until finish()."""
+
+    def __init__(self, site: Site, urls: list[str], rate: int = 20) -> None:
+        self.process = site.popen("client", PYTHON, str(HERE / "request_load.py"), str(rate), *urls, stdin=subprocess.PIPE)
+
+    def finish(self) -> dict:
+        """made, failed (what went wrong, one sentence each), slowest_ms."""
+        output, _ = self.process.communicate(timeout=60)
         return json.loads(output.splitlines()[-1])
 
 

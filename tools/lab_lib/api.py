@@ -1,4 +1,4 @@
-"""The dataplane's API for tests and the lab: dataplane.proto, compiled when first needed, over the box's unix socket."""
+"""The APIs of both daemons for tests and the lab: their protos, compiled when first needed, over the box's unix sockets."""
 from __future__ import annotations
 
 import importlib
@@ -9,6 +9,8 @@ from typing import Any, Iterator
 from .shell import REPOSITORY, run
 
 PROTO = "dataplane/api/dataplane.proto"
+MANAGEMENT_PROTO = "controlplane/api/management.proto"
+MANAGEMENT_SERVICE = "/headgate.management.v1.Management/"
 SERVICE = "/headgate.dataplane.v1.Dataplane/"
 REQUESTS = {"Apply": "ApplyRequest", "Running": "RunningRequest", "Stats": "StatsRequest", "ListFlows": "FlowFilter",
             "ClearFlows": "FlowFilter", "Explain": "ExplainRequest", "Neighbors": "NeighborsRequest"}
@@ -19,7 +21,7 @@ REPLIES = {"Apply": "ApplyReply", "Running": "RunningReply", "Stats": "StatsRepl
 class DataplaneApi:
     def __init__(self, socket_path: Path, work_dir: Path) -> None:
         import grpc  # not before tools/setup has run
-        self.messages = load_messages(work_dir)
+        self.messages = load_messages(work_dir, PROTO)
         # A restarted dataplane is found again within 100 ms, as the contract of the socket says.
         self.channel = grpc.insecure_channel(f"unix:{socket_path}", options=[
             ("grpc.max_receive_message_length", 256 << 20), ("grpc.initial_reconnect_backoff_ms", 100),
@@ -49,16 +51,44 @@ class DataplaneApi:
         self.channel.close()
 
 
+class ManagementApi:
+    """What the console says to the control plane, without starting a console for each word."""
+
+    def __init__(self, socket_path: Path, work_dir: Path) -> None:
+        import grpc
+        load_messages(work_dir, PROTO)  # the other imports it
+        self.messages = load_messages(work_dir, MANAGEMENT_PROTO)
+        self.channel = grpc.insecure_channel(f"unix:{socket_path}", options=[
+            ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)])
+
+    def commit(self, text: str, timeout: float = 30) -> Any:
+        """CommitReply, when the dataplane runs it or will not."""
+        messages = self.messages
+        stub = self.channel.unary_unary(MANAGEMENT_SERVICE + "Commit", messages.CommitRequest.SerializeToString,
+                                        messages.CommitReply.FromString)
+        return stub(messages.CommitRequest(text=text), timeout=timeout)
+
+    def configuration(self, timeout: float = 30) -> Any:
+        """ConfigReply: the revision in force and its text."""
+        messages = self.messages
+        stub = self.channel.unary_unary(MANAGEMENT_SERVICE + "GetConfig", messages.ConfigRequest.SerializeToString,
+                                        messages.ConfigReply.FromString)
+        return stub(messages.ConfigRequest(), timeout=timeout)
+
+    def close(self) -> None:
+        self.channel.close()
+
+
 def is_rpc_error(error: Exception) -> bool:
     grpc = sys.modules.get("grpc")  # not there before tools/setup has run, and then there is no such error
     return grpc is not None and isinstance(error, grpc.RpcError)
 
 
-def load_messages(work_dir: Path) -> Any:
+def load_messages(work_dir: Path, proto: str) -> Any:
     work_dir.mkdir(parents=True, exist_ok=True)
-    name = PROTO.removesuffix(".proto").replace("/", ".") + "_pb2"
+    name = proto.removesuffix(".proto").replace("/", ".") + "_pb2"
     if name not in sys.modules:
-        run("protoc", f"--proto_path={REPOSITORY}", f"--python_out={work_dir}", str(REPOSITORY / PROTO))
+        run("protoc", f"--proto_path={REPOSITORY}", f"--python_out={work_dir}", str(REPOSITORY / proto))
         sys.path.insert(0, str(work_dir))
         try:
             return importlib.import_module(name)
