@@ -119,8 +119,10 @@ class ConfigWalk:
             return f"remove service {gone.name}"
         number = self.random.choice([number for number in UNUSED if number not in {service.number for service in unused}])
         own = Pool(f"pool-{number}", on_removal=self.random.choice(("KEEP", "RESET", "REHASH")))
-        service = Service(f"unused-{number}", number, port=8000, mode=self.random.choice(("FULL_NAT", "NAT", "DSR", "TUNNEL")),
-                          protocol=self.random.choice(("TCP", "UDP")), pool=self.random.choice(("web", own.name)))
+        mode = self.random.choice(("FULL_NAT", "NAT", "DSR", "TUNNEL"))
+        # A probe may travel as any service of the pool does, and no server holds this address for DSR and TUNNEL.
+        pool = self.random.choice(("web", own.name)) if mode in ("FULL_NAT", "NAT") else own.name
+        service = Service(f"unused-{number}", number, port=8000, mode=mode, protocol=self.random.choice(("TCP", "UDP")), pool=pool)
         self.config = dataclasses.replace(self.config, services=(*self.config.services, service),
                                           pools=(*self.config.pools, *([own] if service.pool == own.name else [])))
         return f"add service {service.name}"
