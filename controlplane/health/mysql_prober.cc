@@ -144,19 +144,18 @@ class MysqlAttempt : public TcpAttempt {
     decided_ = std::move(outcome);
     if (result_ == nullptr) return say_goodbye();
     // Reads the rows that nobody asked for: the server listens again after them.
+    // From here on it is the library's: release_library() brings a call that waits to its end, and must not free twice.
+    MYSQL_RES* const result = std::exchange(result_, nullptr);
     go_on(
-        mysql_free_result_start(result_), [this](const int event) { return mysql_free_result_cont(result_, event); },
-        [this] {
-          result_ = nullptr;
-          say_goodbye();
-        });
+        mysql_free_result_start(result), [result](const int event) { return mysql_free_result_cont(result, event); },
+        [this] { say_goodbye(); });
   }
 
   void say_goodbye() {
+    MYSQL* const handle = std::exchange(mysql_, nullptr);
     go_on(
-        mysql_close_start(mysql_), [this](const int event) { return mysql_close_cont(mysql_, event); },
+        mysql_close_start(handle), [handle](const int event) { return mysql_close_cont(handle, event); },
         [this] {
-          mysql_ = nullptr;
           asio::error_code ignored;
           readiness_.close(ignored);
         });
@@ -165,15 +164,13 @@ class MysqlAttempt : public TcpAttempt {
   // With the relay closed, whatever the library waits for fails at once.
   void release_library() {
     asio::error_code ignored;
-    if (mysql_ != nullptr) {
-      if (readiness_.is_open()) ::shutdown(readiness_.native_handle(), SHUT_RDWR);
-      for (int i = 0; pending_ && i < 8; ++i) {
-        if (pending_(MYSQL_WAIT_READ | MYSQL_WAIT_WRITE) == 0) break;
-      }
-      if (result_ != nullptr) mysql_free_result(std::exchange(result_, nullptr));
-      mysql_close(std::exchange(mysql_, nullptr));
+    if (pending_ && readiness_.is_open()) ::shutdown(readiness_.native_handle(), SHUT_RDWR);
+    for (int i = 0; pending_ && i < 8; ++i) {
+      if (pending_(MYSQL_WAIT_READ | MYSQL_WAIT_WRITE) == 0) break;
     }
     pending_ = nullptr;
+    if (result_ != nullptr) mysql_free_result(std::exchange(result_, nullptr));
+    if (mysql_ != nullptr) mysql_close(std::exchange(mysql_, nullptr));
     readiness_.close(ignored);
   }
 
