@@ -1,4 +1,4 @@
-"""The dataplane's API for tests and the lab: dataplane.proto, compiled when first needed, over the box's unix socket."""
+"""The APIs of dataplane and control plane, over unix sockets; messages compiled when first needed."""
 from __future__ import annotations
 
 import importlib
@@ -9,6 +9,7 @@ from typing import Any, Iterator
 from .shell import REPOSITORY, run
 
 PROTO = "dataplane/api/dataplane.proto"
+MANAGEMENT_PROTO = "controlplane/api/management.proto"
 SERVICE = "/headgate.dataplane.v1.Dataplane/"
 REQUESTS = {"Apply": "ApplyRequest", "Running": "RunningRequest", "Stats": "StatsRequest", "ListFlows": "FlowFilter",
             "ClearFlows": "FlowFilter", "Explain": "ExplainRequest", "Neighbors": "NeighborsRequest"}
@@ -54,14 +55,45 @@ def is_rpc_error(error: Exception) -> bool:
     return grpc is not None and isinstance(error, grpc.RpcError)
 
 
-def load_messages(work_dir: Path) -> Any:
+class ManagementApi:
+    """The control plane's API as the console uses it: methods by name, messages by their place in management.proto."""
+
+    def __init__(self, socket_path: Path, work_dir: Path) -> None:
+        import grpc  # not before tools/setup has run
+        self.messages = load_messages(work_dir, MANAGEMENT_PROTO)
+        self.methods = self.messages.DESCRIPTOR.services_by_name["Management"].methods_by_name
+        self.channel = grpc.insecure_channel(f"unix:{socket_path}", options=[("grpc.max_receive_message_length", 256 << 20)])
+
+    def call(self, method: str, timeout: float = 10, **fields: Any) -> Any:
+        """One call, e.g. call("Commit", text=...); not for streams."""
+        entry = self.methods[method]
+        request, reply = (kind._concrete_class for kind in (entry.input_type, entry.output_type))
+        stub = self.channel.unary_unary(f"/{entry.containing_service.full_name}/{method}", request.SerializeToString, reply.FromString)
+        return stub(request(**fields), timeout=timeout)
+
+    def events(self, timeout: float, **fields: Any) -> Any:
+        """The stream of Events; iterate, or cancel()."""
+        entry = self.methods["Events"]
+        stub = self.channel.unary_stream(f"/{entry.containing_service.full_name}/Events",
+                                         self.messages.EventsRequest.SerializeToString, self.messages.Event.FromString)
+        return stub(self.messages.EventsRequest(**fields), timeout=timeout)
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def load_messages(work_dir: Path, proto: str = PROTO) -> Any:
     work_dir.mkdir(parents=True, exist_ok=True)
-    name = PROTO.removesuffix(".proto").replace("/", ".") + "_pb2"
+    name = module_name(proto)
     if name not in sys.modules:
-        run("protoc", f"--proto_path={REPOSITORY}", f"--python_out={work_dir}", str(REPOSITORY / PROTO))
+        run("protoc", f"--proto_path={REPOSITORY}", f"--python_out={work_dir}", *(str(REPOSITORY / p) for p in {PROTO, proto}))
         sys.path.insert(0, str(work_dir))
         try:
             return importlib.import_module(name)
         finally:
             sys.path.remove(str(work_dir))
     return sys.modules[name]
+
+
+def module_name(proto: str) -> str:
+    return proto.removesuffix(".proto").replace("/", ".") + "_pb2"
