@@ -165,10 +165,12 @@ class Management::Service final : public pb::Management::Service {
         fill(*configuration.history().find(number), number == configuration.revision().number ? rolls_back() : 0,
              reply->mutable_revision());
         // An operator sees no secrets; an administrator needs them to edit.
+        if (who.role == pb::ADMIN) {
+          reply->set_text(*text);
+          return;
+        }
         const config::Document document = config::load_text("revision", *text);
-        reply->set_text(who.role == pb::ADMIN || !document.ok()
-                            ? *text
-                            : config::print(document.config, config::Secrets::redacted));
+        reply->set_text(document.ok() ? config::print(document.config, config::Secrets::redacted) : *text);
       });
       return ran.ok() ? status : ran;
     });
