@@ -158,9 +158,13 @@ int show_configuration(Client& client, std::uint64_t revision, bool as_set_comma
   if (client.json()) return print_json(reply);
   const auto schema = client.schema();
   if (!schema) return client.say(schema.error().message);
+  // The text is canonical. Secrets are for files and commits, not for screens.
+  if (!as_set_commands && !(*schema)->may_hold_secrets(reply.text())) {
+    std::fputs(reply.text().c_str(), stdout);
+    return 0;
+  }
   const auto message = (*schema)->parse(reply.text());
   if (!message) return client.say(message.error().message);
-  // Secrets are for files and commits, not for screens.
   const std::string text =
       as_set_commands ? config::set_commands(**message) : config::print(**message, config::Secrets::redacted);
   std::fputs(text.c_str(), stdout);

@@ -46,9 +46,9 @@ int show_running(Client& client) {
   return 0;
 }
 
-int show_stats(Client& client, const View& view) {
+int show_stats(Client& client, const View& view, unsigned span_ms) {
   pb::StatsReply reply;
-  if (const int code = client.stats(reply)) return code;
+  if (const int code = client.stats(reply, span_ms)) return code;
   if (client.json()) return print_json(reply);
   view.first(reply);
   return 0;
@@ -170,7 +170,10 @@ Commands::Commands() {
   CLI::App* show = app.add_subcommand("show", "what runs and how it does")->require_subcommand(1);
   show->fallthrough();
   for (const auto& [name, view] : stats_views()) {
-    actions[show->add_subcommand(name, view.second)] = [&view](Client& client) { return show_stats(client, view); };
+    const unsigned span_ms = name == "workers" ? 50 : 20;
+    actions[show->add_subcommand(name, view.second)] = [&view, span_ms](Client& client) {
+      return show_stats(client, view, span_ms);
+    };
   }
   add_management(show);
   CLI::App* flows_command = show->add_subcommand("flows", "flows, by filter");
