@@ -66,11 +66,11 @@ TEST(Validate, RulesOfAPoolMustMakeSense) {
       "backends\n");
   EXPECT_EQ(of(check + "below_minimum: USE_ALL"),
             "x:2:86: warning: below_minimum has no effect without minimum_healthy; set minimum_healthy or remove it\n");
-  EXPECT_EQ(of(check + "algorithm: MAGLEV slow_start_s: 9"),
-            "x:2:104: warning: with algorithm MAGLEV each step of a slow start moves clients to another backend; remove "
-            "slow_start_s or use ROUND_ROBIN or LEAST_CONNECTIONS\n");
-  EXPECT_NE(of("passive {}").find("passive takes a backend down and nothing would bring it back"),
-            std::string::npos);
+  EXPECT_EQ(
+      of(check + "algorithm: MAGLEV slow_start_s: 9"),
+      "x:2:104: warning: with algorithm MAGLEV each step of a slow start moves clients to another backend; remove "
+      "slow_start_s or use ROUND_ROBIN or LEAST_CONNECTIONS\n");
+  EXPECT_NE(of("passive {}").find("passive takes a backend down and nothing would bring it back"), std::string::npos);
   EXPECT_NE(of("health_check { tcp {} fast_interval_ms: 3000 }").find("is above interval_ms 2000 and has no effect"),
             std::string::npos);
   EXPECT_NE(diagnostics_of(std::string(kSite) + "pool { name: \"p\" backend { name: \"b\" address: \"10.10.0.22\" "
