@@ -59,7 +59,7 @@ class Rounds:
 
 
 FULL = Rounds(probing_s=30, flips=200, storms=3, commits=7, shows=5, prompts=10, reference_s=20)
-QUICK = Rounds(probing_s=10, flips=60, storms=1, commits=3, shows=3, prompts=5, reference_s=0)
+QUICK = Rounds(probing_s=10, flips=60, storms=1, commits=3, shows=3, prompts=5, reference_s=8)
 
 
 def measure(preset: str, quick: bool) -> dict[str, Any]:
@@ -234,7 +234,8 @@ def start_to_prompt(made: ControlSite) -> float:
     ours, theirs = pty.openpty()
     started = time.monotonic()
     process = subprocess.Popen([str(made.bin / "headgate"), "--management", str(made.management)], stdin=theirs, stdout=theirs,
-                               stderr=theirs, start_new_session=True, env=os.environ | {"HOME": str(made.home), "TERM": "xterm"})
+                               stderr=theirs, start_new_session=True, env=made.environment())
+    favour(process.pid)
     os.close(theirs)
     try:
         screen = b""

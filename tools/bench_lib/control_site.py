@@ -157,11 +157,21 @@ class ControlSite:
         return self.api.call("System")
 
     def console(self, *words: str, stdin: str | None = None) -> str:
-        done = subprocess.run([str(self.bin / "headgate"), "--management", str(self.management), *words], capture_output=True, text=True,
-                              timeout=60, input=stdin, env=os.environ | {"HOME": str(self.home)})
-        if done.returncode != 0:
-            raise CommandFailed(["headgate", *words], done.returncode, done.stderr or done.stdout)
-        return done.stdout
+        command = [str(self.bin / "headgate"), "--management", str(self.management), *words]
+        with subprocess.Popen(command, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, start_new_session=True, env=self.environment()) as process:
+            favour(process.pid)
+            try:
+                output, errors = process.communicate(stdin, timeout=60)
+            finally:
+                process.kill()
+        if process.returncode != 0:
+            raise CommandFailed(["headgate", *words], process.returncode, errors or output)
+        return output
+
+    def environment(self) -> dict[str, str]:
+        """The console keeps its history at home."""
+        return os.environ | {"HOME": str(self.home), "TERM": "xterm"}
 
     def down(self) -> None:
         for name in ("targets", "api", "dataplane"):
