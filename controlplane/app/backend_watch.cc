@@ -240,17 +240,15 @@ void BackendWatch::refresh_and_tell() {
 }
 
 void BackendWatch::remember() {
-  const auto details = checker_.details();
   for (const health::PoolRules& pool : pools_) {
-    for (const auto& backend : pool.backends) {
-      health::Remembered& remembered = memory_[backend.id];
-      standings_.remember(backend.id, remembered);
-      const auto detail = details.find(backend.id);
-      if (detail == details.end()) continue;
-      remembered.known.changed = detail->second.changed;
-      remembered.known.cause = detail->second.cause;
-    }
+    for (const auto& backend : pool.backends) standings_.remember(backend.id, memory_[backend.id]);
   }
+  checker_.each_detail([this](const health::Target& target, health::Health, const health::Detail& detail) {
+    const auto remembered = memory_.find(target.backend_id);
+    if (remembered == memory_.end()) return;
+    remembered->second.known.changed = detail.changed;
+    remembered->second.known.cause = detail.cause;
+  });
 }
 
 void BackendWatch::save_soon() {

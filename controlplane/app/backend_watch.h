@@ -70,6 +70,10 @@ class BackendWatch {
   const health::InForce& in_force(std::uint32_t backend_id) const { return standings_.in_force(backend_id); }
   void put_in_force(dataplane::v1::Snapshot& snapshot) const;
   std::map<std::uint32_t, health::Detail> details() const { return checker_.details(); }
+  template <class See>
+  void each_detail(See see) const {  // as Scheduler's
+    checker_.each_detail(see);
+  }
   health::Admin admin(std::uint32_t backend_id) const { return standings_.admin(backend_id); }
   const health::PoolRules::Backend* rule(std::uint32_t backend_id) const { return standings_.rule(backend_id); }
   std::string why(std::uint32_t backend_id) const { return standings_.why(backend_id); }

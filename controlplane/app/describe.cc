@@ -10,6 +10,8 @@ namespace pb = management::v1;
 
 namespace {
 
+constexpr int kProblemsMax = 20;  // backends that are down; the rest is counted
+
 const char* name_of(health::Health health) {
   return health == health::Health::up ? "up" : health == health::Health::down ? "down" : "unknown";
 }
@@ -79,13 +81,13 @@ void Daemon::describe(pb::SystemReply& reply) const {
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count()));
   reply.set_dataplane_connected(connected_);
   reply.set_in_sync(settled_);
-  std::uint32_t down = 0;
-  const auto details = backends_.details();
-  for (const auto& [id, detail] : details) {
-    if (detail.health != health::Health::down) continue;
-    ++down;
-    if (reply.problem_size() < 20)
-      reply.add_problem(detail.name + " is down: " + (detail.cause.empty() ? "as before the restart" : detail.cause));
+  std::map<std::uint32_t, std::pair<const std::string*, const std::string*>> down;  // name and cause, by id
+  backends_.each_detail([&](const health::Target& target, health::Health health, const health::Detail& detail) {
+    if (health == health::Health::down) down.emplace(target.backend_id, std::pair{&target.name, &detail.cause});
+  });
+  for (const auto& [id, names] : down) {
+    if (reply.problem_size() == kProblemsMax) break;
+    reply.add_problem(*names.first + " is down: " + (names.second->empty() ? "as before the restart" : *names.second));
   }
   std::uint32_t backends = 0;
   std::map<std::uint32_t, bool> serves;
@@ -102,7 +104,7 @@ void Daemon::describe(pb::SystemReply& reply) const {
   describe_push(pusher_.stats(), *reply.mutable_push());
   for (const std::string& problem : backends_.problems()) reply.add_problem(problem);
   reply.set_backends(backends);
-  reply.set_backends_down(down);
+  reply.set_backends_down(static_cast<std::uint32_t>(down.size()));
   if (!connected_) reply.add_problem("the dataplane does not answer");
   if (held_)
     reply.add_problem("the dataplane refuses the configuration, and no earlier one is left: see show log");

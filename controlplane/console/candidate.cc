@@ -4,6 +4,9 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
+#include <set>
+
+#include "controlplane/api/options.pb.h"
 #include "controlplane/config/print.h"
 
 namespace headgate::console {
@@ -25,6 +28,18 @@ std::unique_ptr<Message> copy(const Message& message) {
   return other;
 }
 
+using Types = std::set<const google::protobuf::Descriptor*>;
+
+bool names_secret(const google::protobuf::Descriptor& type, const std::string& text, Types& seen) {
+  if (!seen.insert(&type).second) return false;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const auto& field = *type.field(i);
+    if (field.options().GetExtension(config::v1::secret) && text.find(field.name()) != std::string::npos) return true;
+    if (field.message_type() != nullptr && names_secret(*field.message_type(), text, seen)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 config::Result<std::unique_ptr<Schema>> Schema::load(const std::string& files, const std::string& root) {
@@ -43,6 +58,11 @@ config::Result<std::unique_ptr<Schema>> Schema::load(const std::string& files, c
 
 std::unique_ptr<Message> Schema::empty() const {
   return std::unique_ptr<Message>(root_->New());
+}
+
+bool Schema::may_hold_secrets(const std::string& text) const {
+  Types seen;
+  return names_secret(*root_->GetDescriptor(), text, seen);
 }
 
 config::Result<std::unique_ptr<Message>> Schema::parse(const std::string& text) const {

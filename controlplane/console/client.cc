@@ -59,11 +59,11 @@ void Client::soon(grpc::ClientContext& context, int seconds) {
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(seconds));
 }
 
-int Client::stats(pb::StatsReply& reply) {
+int Client::stats(pb::StatsReply& reply, unsigned span_ms) {
   grpc::ClientContext context;
   soon(context);
   pb::StatsRequest request;
-  request.set_interval_ms(200);
+  request.set_interval_ms(span_ms);
   return check(stub_->Stats(&context, request, &reply));
 }
 

@@ -35,7 +35,8 @@ class Client {
   int check(const grpc::Status& status) const;
   static int say(const std::string& message);  // on standard error; 1
   std::string explained(const grpc::Status& status) const;
-  int stats(pb::StatsReply& reply);
+  // `span_ms`: of the busy share of workers; the answer takes as long.
+  int stats(pb::StatsReply& reply, unsigned span_ms = 20);
   const std::string& where() const { return options_.remote.empty() ? options_.socket : options_.remote; }
   static void soon(grpc::ClientContext& context, int seconds = 5);
 

@@ -159,6 +159,12 @@ int show_configuration(Client& client, std::uint64_t revision, bool as_set_comma
   if (const int code = client.check(client.stub().GetConfig(&context, request, &reply))) return code;
   const auto schema = client.schema();
   if (!schema) return client.say(schema.error().message);
+  // The text is canonical. Secrets are for files and commits, not for screens.
+  if (!as_set_commands && !(*schema)->may_hold_secrets(reply.text())) {
+    if (client.json()) return print_json(reply);
+    std::fputs(reply.text().c_str(), stdout);
+    return 0;
+  }
   const auto message = (*schema)->parse(reply.text());
   if (!message) return client.say(message.error().message);
   // Secrets are for files and commits, not for screens.

@@ -50,9 +50,9 @@ int show_running(Client& client) {
   return 0;
 }
 
-int show_stats(Client& client, const View& view) {
+int show_stats(Client& client, const View& view, unsigned span_ms) {
   pb::StatsReply reply;
-  if (const int code = client.stats(reply)) return code;
+  if (const int code = client.stats(reply, span_ms)) return code;
   if (client.json()) return print_json(reply);
   view.first(reply);
   return 0;
@@ -130,7 +130,10 @@ struct Commands {
 // The same below `show` and below `watch`.
 void Commands::add_views(CLI::App* show) {
   for (const auto& [name, view] : stats_views()) {
-    actions[show->add_subcommand(name, view.second)] = [&view](Client& client) { return show_stats(client, view); };
+    const unsigned span_ms = name == "workers" ? 50 : 20;
+    actions[show->add_subcommand(name, view.second)] = [&view, span_ms](Client& client) {
+      return show_stats(client, view, span_ms);
+    };
   }
   actions[show->add_subcommand("version", "of the console, the control plane and the dataplane")] = show_version;
   actions[show->add_subcommand("system", "version, state, and what is wrong")] = show_system;

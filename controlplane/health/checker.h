@@ -18,6 +18,10 @@ class Checker {
   void take_down(std::uint32_t backend_id, const std::string& cause, Time hold);
   Health health(std::uint32_t backend_id) const { return scheduler_.health(backend_id); }
   std::map<std::uint32_t, Detail> details() const { return scheduler_.details(); }
+  template <class See>
+  void each_detail(See see) const {  // as Scheduler's
+    scheduler_.each_detail(see);
+  }
   const Counters& counters() const { return scheduler_.counters(); }
   std::size_t in_flight() const { return scheduler_.in_flight(); }
   static Time now();

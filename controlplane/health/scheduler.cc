@@ -33,13 +33,22 @@ Time Scheduler::until_next(const State& state) {
 
 void Scheduler::spread(State& state, Time now) {
   if (!active(state)) return;
-  const bool first = state.verdict.health() == Health::unknown;
-  const Time span = first ? std::min(state.target.fast_interval, state.target.interval) : state.target.interval;
-  schedule(state, now + Time(static_cast<Time::rep>(random() % static_cast<std::uint64_t>(span.count()))));
+  const Time interval = state.target.interval;
+  const Time place(static_cast<Time::rep>(random() % static_cast<std::uint64_t>(interval.count())));
+  state.home = Time{};
+  if (state.verdict.health() != Health::unknown) return schedule(state, now + place);
+  // Nothing is known: first probes come as close together as fast ones, where this machine can make so many. The second
+  // is where it would be without that, or the whole load would stay in this part of each interval.
+  const Time fast =
+      std::min(interval, std::max(state.target.fast_interval, kFirstProbe * static_cast<Time::rep>(states_.size())));
+  const double share = static_cast<double>(fast.count()) / static_cast<double>(interval.count());
+  state.home = now + fast + place;
+  schedule(state, now + Time(static_cast<Time::rep>(static_cast<double>(place.count()) * share)));
 }
 
 void Scheduler::set_targets(const std::vector<Target>& targets, const KnownHealth& known, Time now) {
   std::unordered_set<std::uint32_t> wanted;
+  std::vector<State*> placed_anew;  // once it is known how many there are
   for (const Target& target : targets) {
     wanted.insert(target.backend_id);
     const auto before = known.find(target.backend_id);
@@ -53,7 +62,7 @@ void Scheduler::set_targets(const std::vector<Target>& targets, const KnownHealt
     if (!fresh && state.target == target) continue;
     if (!fresh) unschedule(state);
     state.target = target;
-    spread(state, now);
+    placed_anew.push_back(&state);
   }
   for (auto it = states_.begin(); it != states_.end();) {
     if (wanted.contains(it->first)) {
@@ -63,6 +72,7 @@ void Scheduler::set_targets(const std::vector<Target>& targets, const KnownHealt
       it = states_.erase(it);
     }
   }
+  for (State* state : placed_anew) spread(*state, now);
 }
 
 void Scheduler::pause_path(bool paused, Time now) {
@@ -111,7 +121,12 @@ void Scheduler::completed(std::uint64_t probe, const Outcome& outcome, Time now)
     spread(state, now);
   } else {
     judge(state, outcome, now);
-    schedule(state, std::max(now, state.started + until_next(state)));
+    Time next = state.started + until_next(state);
+    if (state.home != Time{} && !state.verdict.in_question()) {
+      next = std::exchange(state.home, Time{});
+      while (next <= now) next += state.target.interval;
+    }
+    schedule(state, std::max(now, next));
   }
 }
 

@@ -21,7 +21,8 @@ namespace headgate::health {
 
 inline constexpr std::size_t kProbesInFlightMax = 16384;
 inline constexpr unsigned kJitter = 50;  // one part of this many of the interval, either way: 2 %
-inline constexpr Time kStalled = std::chrono::milliseconds(500);  // beyond its timeout: we were not running
+inline constexpr Time kStalled = std::chrono::milliseconds(500);     // beyond its timeout: we were not running
+inline constexpr Time kFirstProbe = std::chrono::microseconds(100);  // room for each of many first probes
 inline constexpr Time kNever = Time::max();
 inline constexpr Time kUnknownEvery = std::chrono::seconds(10);  // at most one report in this time
 
@@ -101,6 +102,11 @@ class Scheduler {
   Time next_deadline() const;                       // kNever when nothing can start before a probe completes
   Health health(std::uint32_t backend_id) const;    // up for what is no target: nothing is known against it
   std::map<std::uint32_t, Detail> details() const;  // by backend id
+  // `see(target, health, detail)` for each target, in no order; what `detail` would repeat is not filled in.
+  template <class See>
+  void each_detail(See see) const {
+    for (const auto& [id, state] : states_) see(state.target, state.verdict.health(), state.detail);
+  }
   const Counters& counters() const { return counters_; }
   std::size_t in_flight() const { return in_flight_.size(); }
 
@@ -111,13 +117,14 @@ class Scheduler {
     Time due{};
     Time started{};
     Time held_until = Time::min();  // by take_down()
+    Time home{};                    // where its second probe belongs, when the first came early; 0: it is in its place
     std::uint64_t probe = 0;        // under way; 0 = none
     Detail detail{};                // health, name and via_path are filled in by details()
   };
   bool active(const State& state) const { return !(path_paused_ && state.target.via_path); }
   void schedule(State& state, Time due);
   void unschedule(State& state);
-  void spread(State& state, Time now);  // a first probe somewhere within the interval
+  void spread(State& state, Time now);  // a place in the interval; a first probe is asked for earlier
   Time until_next(const State& state);
   void judge(State& state, const Outcome& outcome, Time now);
   void report_unknown(const Target& target, const std::string& cause, Time now);

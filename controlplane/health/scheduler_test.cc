@@ -142,6 +142,23 @@ TEST(Scheduler, SpreadsTheFirstProbesOverTheInterval) {
   }
 }
 
+TEST(Scheduler, SpreadsTheLaterProbesOfUnknownTargetsOverTheWholeInterval) {
+  Site site;
+  std::vector<Target> targets;
+  for (std::uint32_t id = 1; id <= 1000; ++id) targets.push_back(target(id));
+  const Time start = site.now;
+  site.scheduler.set_targets(targets, {}, start);
+  site.run_until(start + 500ms);
+  EXPECT_EQ(site.started.size(), 1000u) << "the first probes come within the fast interval";
+  site.run_until(start + 4s);
+  for (int slice = 1; slice <= 10; ++slice) {
+    site.started.clear();
+    site.run_until(start + 4s + slice * 200ms);
+    EXPECT_GT(site.started.size(), 60u) << slice;
+    EXPECT_LT(site.started.size(), 140u) << slice;
+  }
+}
+
 TEST(Scheduler, KeepsABoundOnProbesInFlightAndStillReachesAll) {
   Site site(1, 256);
   site.answer_after = 1s;

@@ -10,7 +10,6 @@ from .shell import REPOSITORY, run
 
 PROTO = "dataplane/api/dataplane.proto"
 MANAGEMENT_PROTO = "controlplane/api/management.proto"
-MANAGEMENT_SERVICE = "/headgate.management.v1.Management/"
 SERVICE = "/headgate.dataplane.v1.Dataplane/"
 REQUESTS = {"Apply": "ApplyRequest", "Running": "RunningRequest", "Stats": "StatsRequest", "ListFlows": "FlowFilter",
             "ClearFlows": "FlowFilter", "Explain": "ExplainRequest", "Neighbors": "NeighborsRequest"}
@@ -51,47 +50,60 @@ class DataplaneApi:
         self.channel.close()
 
 
-class ManagementApi:
-    """What the console says to the control plane, without starting a console for each word."""
-
-    def __init__(self, socket_path: Path, work_dir: Path) -> None:
-        import grpc
-        load_messages(work_dir, PROTO)  # the other imports it
-        self.messages = load_messages(work_dir, MANAGEMENT_PROTO)
-        self.channel = grpc.insecure_channel(f"unix:{socket_path}", options=[
-            ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)])
-
-    def commit(self, text: str, timeout: float = 30) -> Any:
-        """CommitReply, when the dataplane runs it or will not."""
-        messages = self.messages
-        stub = self.channel.unary_unary(MANAGEMENT_SERVICE + "Commit", messages.CommitRequest.SerializeToString,
-                                        messages.CommitReply.FromString)
-        return stub(messages.CommitRequest(text=text), timeout=timeout)
-
-    def configuration(self, timeout: float = 30) -> Any:
-        """ConfigReply: the revision in force and its text."""
-        messages = self.messages
-        stub = self.channel.unary_unary(MANAGEMENT_SERVICE + "GetConfig", messages.ConfigRequest.SerializeToString,
-                                        messages.ConfigReply.FromString)
-        return stub(messages.ConfigRequest(), timeout=timeout)
-
-    def close(self) -> None:
-        self.channel.close()
-
-
 def is_rpc_error(error: Exception) -> bool:
     grpc = sys.modules.get("grpc")  # not there before tools/setup has run, and then there is no such error
     return grpc is not None and isinstance(error, grpc.RpcError)
 
 
-def load_messages(work_dir: Path, proto: str) -> Any:
+class ManagementApi:
+    """The control plane's API as the console uses it: methods by name, messages by their place in management.proto."""
+
+    def __init__(self, socket_path: Path, work_dir: Path) -> None:
+        import grpc  # not before tools/setup has run
+        self.messages = load_messages(work_dir, MANAGEMENT_PROTO)
+        self.methods = self.messages.DESCRIPTOR.services_by_name["Management"].methods_by_name
+        self.channel = grpc.insecure_channel(f"unix:{socket_path}", options=[
+            ("grpc.max_receive_message_length", 256 << 20), ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)])
+
+    def commit(self, text: str, timeout: float = 30) -> Any:
+        """CommitReply, when the dataplane runs it or will not."""
+        return self.call("Commit", timeout, text=text)
+
+    def configuration(self, timeout: float = 30) -> Any:
+        """ConfigReply: the revision in force and its text."""
+        return self.call("GetConfig", timeout)
+
+    def call(self, method: str, timeout: float = 10, **fields: Any) -> Any:
+        """One call, e.g. call("Commit", text=...); not for streams."""
+        entry = self.methods[method]
+        request, reply = (kind._concrete_class for kind in (entry.input_type, entry.output_type))
+        stub = self.channel.unary_unary(f"/{entry.containing_service.full_name}/{method}", request.SerializeToString, reply.FromString)
+        return stub(request(**fields), timeout=timeout)
+
+    def events(self, timeout: float, **fields: Any) -> Any:
+        """The stream of Events; iterate, or cancel()."""
+        entry = self.methods["Events"]
+        stub = self.channel.unary_stream(f"/{entry.containing_service.full_name}/Events",
+                                         self.messages.EventsRequest.SerializeToString, self.messages.Event.FromString)
+        return stub(self.messages.EventsRequest(**fields), timeout=timeout)
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def load_messages(work_dir: Path, proto: str = PROTO) -> Any:
     work_dir.mkdir(parents=True, exist_ok=True)
-    name = proto.removesuffix(".proto").replace("/", ".") + "_pb2"
+    name = module_name(proto)
     if name not in sys.modules:
-        run("protoc", f"--proto_path={REPOSITORY}", f"--python_out={work_dir}", str(REPOSITORY / proto))
+        run("protoc", f"--proto_path={REPOSITORY}", f"--python_out={work_dir}", *(str(REPOSITORY / p) for p in {PROTO, proto}))
         sys.path.insert(0, str(work_dir))
         try:
             return importlib.import_module(name)
         finally:
             sys.path.remove(str(work_dir))
     return sys.modules[name]
+
+
+def module_name(proto: str) -> str:
+    return proto.removesuffix(".proto").replace("/", ".") + "_pb2"

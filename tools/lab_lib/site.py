@@ -150,19 +150,9 @@ class Site:
     def exists(self) -> bool:
         return bool(self.network.recorded())
 
-    @contextlib.contextmanager
-    def exclusive(self, wait: float = 0) -> Iterator[None]:
-        """Holds the right to make and remove the site of this name. The file is outside the run directory, which goes."""
-        path = self.run_dir.with_suffix(".lock")
-        try:
-            file = wait_for(lambda: try_lock(path), "the lock", timeout=wait, interval=0.05)
-        except TimeoutError:
-            raise Refused(f"another process is at work on the site {self.options.prefix} ({path}): wait for it") from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)  # before the lock goes: who waits finds that it is not the file any more
-            file.close()
+    def exclusive(self, wait: float = 0) -> contextlib.AbstractContextManager[None]:
+        """Holds the right to make and remove the site of this name."""
+        return exclusive(self.run_dir, self.options.prefix, wait)
 
     # -- the network -----------------------------------------------------------------------------------------------------
 
@@ -221,6 +211,21 @@ class Site:
         """Who answered each of `count` new connections, in order."""
         script = f"for i in $(seq {count}); do curl -sS --max-time 5 '{url}' || echo none; done"
         return self.exec(host, "bash", "-c", script, timeout=count * 5 + 10).stdout.split()
+
+
+@contextlib.contextmanager
+def exclusive(run_dir: Path, name: str, wait: float = 0) -> Iterator[None]:
+    """Holds the right to make and remove what is recorded in `run_dir`. The file is outside the directory, which goes."""
+    path = run_dir.with_suffix(".lock")
+    try:
+        file = wait_for(lambda: try_lock(path), "the lock", timeout=wait, interval=0.05)
+    except TimeoutError:
+        raise Refused(f"another process is at work on the site {name} ({path}): wait for it") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before the lock goes: who waits finds that it is not the file any more
+        file.close()
 
 
 def try_lock(path: Path) -> TextIO | None:
