@@ -55,7 +55,8 @@ void add_configured(pb::RoutesReply& reply, const cf::Config& config, const cf::
 // IPv4 first, then the order in which a lookup would find them.
 auto rank(const pb::RouteState& route) {
   const auto prefix = config::parse_prefix(route.prefix());
-  return std::tuple(prefix && prefix->address.is_v6(), prefix ? -static_cast<int>(prefix->length) : 1);
+  return std::tuple(prefix && prefix->address.is_v6(), prefix ? -static_cast<int>(prefix->length) : 1, route.prefix(),
+                    route.source(), route.gateway());
 }
 
 }  // namespace
@@ -90,8 +91,8 @@ void describe_routes(const cf::Config& config, const dp::NeighborsReply* neighbo
     for (const std::string& prefix : interface.prefix()) add(reply, prefix, interface.name(), "connected");
   }
   for (const auto& route : config.route()) add_configured(reply, config, route, states);
-  std::stable_sort(reply.mutable_route()->begin(), reply.mutable_route()->end(),
-                   [](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  std::sort(reply.mutable_route()->begin(), reply.mutable_route()->end(),
+            [](const auto& a, const auto& b) { return rank(a) < rank(b); });
 }
 
 }  // namespace headgate::app

@@ -191,8 +191,8 @@ void Commands::add_watch() {
   add_views(command);
   actions.swap(shows);
   for (const auto& [view, show] : shows) {
-    actions[view] = [this, name = view->get_name(), show = show](Client& client) {
-      return watch("show " + name, watching, client.json(), [&] { return show(client); });
+    actions[view] = [this, name = view->get_name(), act = show](Client& client) {
+      return watch("show " + name, watching, client.json(), [&] { return act(client); });
     };
   }
 }
