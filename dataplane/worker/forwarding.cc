@@ -148,17 +148,25 @@ Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
     p.interface = snapshot_->interface_at(p.port, info.vlan);
     return execute(p, decide(p, Visit{}), Visit{});
   }
+  // What never leaves says nothing about the backend by its silence.
+  const auto blame_nobody = [&flow] {
+    if (flow.state == flow::State::tcp_syn && !flow.replied) flow.unanswered = 1;
+  };
   if (info.ttl <= 1 && p.port != snapshot_->probe_port) [[unlikely]] {
+    blame_nobody();
     return answer_icmp_error(p, packet::IcmpError::time_exceeded, 0, DropReason::ttl_expired);
   }
   if (flow.hop_epoch != hop_epoch_) [[unlikely]]
     resolve_hops(flow);
   const NeighborRef ref = direction == Direction::forward ? flow.to_backend : flow.to_client;
-  if (ref == neighbor::kNoNeighbor) [[unlikely]]
+  if (ref == neighbor::kNoNeighbor) [[unlikely]] {
+    blame_nobody();
     return drop(DropReason::no_route);
+  }
   const bool to_kernel = ref == kToKernel;
   const Interface* out = to_kernel ? nullptr : &snapshot_->interfaces[hop_interface_[ref]];
   if (out != nullptr && check_size(p, flow, direction, *out).exit == Exit::dropped) [[unlikely]] {
+    blame_nobody();
     if (!info.dont_fragment) return drop(DropReason::too_big);
     return answer_icmp_error(p, packet::IcmpError::too_big, out->mtu - encapsulation(flow, direction),
                              DropReason::too_big);

@@ -122,6 +122,7 @@ class Attempt {
       if (info.tuple.protocol == kProtocolTcp) saw_ = info.tuple;
     }
   }
+  void last_hop() { spec_.ttl = 1; }
   void backend(std::uint8_t flags, std::uint32_t sequence = 9000) {
     box_.exchange(sim::kInside, tcp_frame({.src = saw_.dst,
                                            .dst = saw_.src,
@@ -190,6 +191,16 @@ TEST_P(ConductIn, SilenceUntilTheFlowExpiresIsAFailure) {
   box.advance(20 * kSecond);
   EXPECT_EQ(box.flows(), 0u);
   EXPECT_EQ(conduct(box), (Conduct{0, 1, 0}));
+}
+
+TEST_P(ConductIn, ASynThatNeverLeftIsNoFailure) {
+  attempt.last_hop();
+  attempt.client(kSyn);
+  box.advance(kSecond);
+  attempt.client(kSyn);
+  box.advance(20 * kSecond);
+  EXPECT_EQ(box.flows(), 0u);
+  EXPECT_EQ(conduct(box), Conduct{});
 }
 
 TEST_P(ConductIn, AClientThatGivesUpAfterTheAnswerIsNoFailure) {
