@@ -13,12 +13,14 @@ std::uint64_t Scheduler::random() {  // splitmix64
 
 void Scheduler::schedule(State& state, Time due) {
   state.due = due;
+  state.queued = true;
   due_.emplace(due, state.target.backend_id);
 }
 
 // Takes the target out of the queue and disowns its probe, whose result no longer counts.
 void Scheduler::unschedule(State& state) {
   due_.erase({state.due, state.target.backend_id});
+  state.queued = false;
   if (state.probe != 0) in_flight_[state.probe] = 0;
   state.probe = 0;
   state.verdict.forget_row();
@@ -92,6 +94,7 @@ void Scheduler::advance(Time now) {
   while (!due_.empty() && due_.begin()->first <= now && in_flight_.size() < in_flight_max_) {
     State& state = states_.at(due_.begin()->second);
     due_.erase(due_.begin());
+    state.queued = false;
     const Time lag = now - state.due;
     if (lag > state.target.interval) {  // we stood still, or are far too slow: no burst of all that was missed
       spread(state, now);
@@ -121,13 +124,21 @@ void Scheduler::completed(std::uint64_t probe, const Outcome& outcome, Time now)
     spread(state, now);
   } else {
     judge(state, outcome, now);
-    Time next = state.started + until_next(state);
-    if (state.home != Time{} && !state.verdict.in_question()) {
-      next = std::exchange(state.home, Time{});
-      while (next <= now) next += state.target.interval;
-    }
-    schedule(state, std::max(now, next));
+    schedule_next(backend_id, now);
   }
+}
+
+// Looked up again: whoever was told of a verdict may have given us other targets meanwhile.
+void Scheduler::schedule_next(std::uint32_t backend_id, Time now) {
+  const auto found = states_.find(backend_id);
+  if (found == states_.end() || found->second.queued || !active(found->second)) return;
+  State& state = found->second;
+  Time next = state.started + until_next(state);
+  if (state.home != Time{} && !state.verdict.in_question()) {
+    next = std::exchange(state.home, Time{});
+    while (next <= now) next += state.target.interval;
+  }
+  schedule(state, std::max(now, next));
 }
 
 void Scheduler::judge(State& state, const Outcome& outcome, Time now) {

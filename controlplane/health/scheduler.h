@@ -119,6 +119,7 @@ class Scheduler {
     Time held_until = Time::min();  // by take_down()
     Time home{};                    // where its second probe belongs, when the first came early; 0: it is in its place
     std::uint64_t probe = 0;        // under way; 0 = none
+    bool queued = false;            // it is in due_
     Detail detail{};                // health, name and via_path are filled in by details()
   };
   bool active(const State& state) const { return !(path_paused_ && state.target.via_path); }
@@ -126,6 +127,7 @@ class Scheduler {
   void unschedule(State& state);
   void spread(State& state, Time now);  // a place in the interval; a first probe is asked for earlier
   Time until_next(const State& state);
+  void schedule_next(std::uint32_t backend_id, Time now);
   void judge(State& state, const Outcome& outcome, Time now);
   void report_unknown(const Target& target, const std::string& cause, Time now);
   std::uint64_t random();
