@@ -143,13 +143,16 @@ void Standings::refresh(std::size_t index, Refreshed& out) {
   const std::string pool_name = "pool " + pool.rules.name;
   if (state.below_minimum != pool.state.below_minimum) {
     static constexpr const char* kThen[] = {"those that are up go on", "none serves", "all serve"};
-    out.notes.push_back(pool_name + ": " + std::to_string(state.healthy) + " healthy, the minimum is " +
-                        std::to_string(pool.rules.minimum_healthy) +
-                        (state.below_minimum ? std::string("; ") + kThen[static_cast<int>(pool.rules.below_minimum)]
-                                             : std::string("; enough again")));
+    out.notes.push_back(
+        {pool_name + ": " + std::to_string(state.healthy) + " healthy, the minimum is " +
+             std::to_string(pool.rules.minimum_healthy) +
+             (state.below_minimum ? std::string("; ") + kThen[static_cast<int>(pool.rules.below_minimum)]
+                                  : std::string("; enough again")),
+         state.below_minimum});
   }
   if (state.backups_serve != pool.state.backups_serve)
-    out.notes.push_back(pool_name + (state.backups_serve ? ": backups serve" : ": backups rest again"));
+    out.notes.push_back(
+        {pool_name + (state.backups_serve ? ": backups serve" : ": backups rest again"), state.backups_serve});
   pool.state = std::move(state);
 }
 

@@ -21,6 +21,8 @@ struct AgentWord {
   std::optional<unsigned> percent{};
   std::optional<bool> down{};
   std::optional<Admin> admin{};
+
+  friend bool operator==(const AgentWord&, const AgentWord&) = default;
 };
 
 // What must not be forgotten over a restart of this process, of one backend.
@@ -39,9 +41,13 @@ class Standings {
     std::uint32_t backend_id = 0;
     InForce in_force;
   };
+  struct Note {  // for people: a pool fell below its minimum, backups serve, ...
+    std::string text;
+    bool worse = false;  // than before
+  };
   struct Refreshed {
     std::vector<Change> changes;
-    std::vector<std::string> notes;  // for people: a pool fell below its minimum, backups serve, ...
+    std::vector<Note> notes;
   };
 
   // Replaces all pools. `memory`: for backends that are new here.

@@ -24,7 +24,8 @@ class StandingsTest : public testing::Test {
     std::vector<std::uint32_t> ids;
     Standings::Refreshed result = standings.refresh(now);
     for (const auto& change : result.changes) ids.push_back(change.backend_id);
-    notes = result.notes;
+    notes.clear();
+    for (const auto& note : result.notes) notes.push_back(note.text);
     return ids;
   }
   bool serves(std::uint32_t id) const {
