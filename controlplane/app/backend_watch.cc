@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <asio/post.hpp>
 #include <fstream>
 #include <random>
 #include <set>
@@ -72,6 +73,7 @@ BackendWatch::BackendWatch(asio::io_context& io, std::string state_dir, std::str
 
 BackendWatch::~BackendWatch() {
   if (save_armed_) save();
+  writer_.join();
 }
 
 void BackendWatch::load() {
@@ -79,16 +81,22 @@ void BackendWatch::load() {
   if (const auto text = config::read_file(memory_path())) memory_ = health::read_memory(*text, boot_);
 }
 
-// Lines of "ID drain" and "ID disable".
+// Lines of "ID drain" and "ID disable". One that is damaged costs itself alone.
 void BackendWatch::load_admin() {
   const auto text = config::read_file(admin_path());
   if (!text) return;
   std::istringstream lines(*text);
-  std::uint32_t id = 0;
-  std::string state;
-  while (lines >> id >> state) {
-    if (state == "drain") admin_[id] = Admin::drain;
-    if (state == "disable") admin_[id] = Admin::disabled;
+  std::string line;
+  while (std::getline(lines, line)) {
+    std::istringstream words(line);
+    std::uint32_t id = 0;
+    std::string state;
+    if (words >> id >> state && (state == "drain" || state == "disable")) {
+      admin_[id] = state == "drain" ? Admin::drain : Admin::disabled;
+    } else {
+      spdlog::warn("health: {} has a line that says nothing: \"{}\"; drain or disable that backend again", admin_path(),
+                   line);
+    }
   }
 }
 
@@ -113,6 +121,18 @@ void BackendWatch::adopt(const std::unordered_map<std::uint32_t, health::InForce
     if (fresh || known->second.known.health == health::Health::unknown)
       known->second.known.health = state.up ? health::Health::up : health::Health::down;
   }
+  begin_anew();
+  // What is on disk may be a moment older than what was pushed before we died: nobody comes up by that.
+  bool older = false;
+  for (const auto& [id, state] : running) {
+    if (state.up || !standings_.in_force(id).up) continue;
+    memory_[id].known = {health::Health::down, Checker::now(), "down before the restart of this process"};
+    older = true;
+  }
+  if (older) begin_anew();
+}
+
+void BackendWatch::begin_anew() {
   standings_ = {};
   standings_.set_pools(pools_, memory_, Checker::now());
   for (const auto& [id, admin] : admin_) standings_.set_admin(id, admin, Checker::now());
@@ -184,7 +204,10 @@ void BackendWatch::on_agent(const health::Target& target, const std::string& ans
   if (!reply) return;
   const auto before = agent_replies_.find(target.backend_id);
   if (before != agent_replies_.end() && before->second == *reply) return;
+  // Many agents say their load with each answer: only what has an effect is news.
+  const bool news = before == agent_replies_.end() || word_of(before->second) != word_of(*reply);
   agent_replies_[target.backend_id] = *reply;
+  if (!news) return;
   events_.add("agent", target.name + " says: " + in_words(*reply));
   standings_.heard(target.backend_id, word_of(*reply));
   refresh_soon();
@@ -226,7 +249,8 @@ BackendWatch::Changes BackendWatch::refresh() {
     if (!verdict.first || !verdict.up || changed.contains(verdict.backend_id))
       events_.add("health", verdict.text, verdict.up ? Severity::notice : Severity::warning);
   }
-  for (const std::string& note : result.notes) events_.add("pool", note);
+  for (const auto& note : result.notes)
+    events_.add("pool", note.text, note.worse ? Severity::warning : Severity::notice);
   refresh_due_ = health::kNever;
   refresh_timer_.cancel();
   if (const health::Time next = standings_.next_deadline(now); next != health::Time::max()) refresh_at(next);
@@ -260,19 +284,21 @@ void BackendWatch::save_soon() {
   });
 }
 
-// Not synced: another start of the machine does not read it.
+// Not synced: another start of the machine does not read it. Written beside the event loop.
 void BackendWatch::save() {
   save_armed_ = false;
   remember();
-  const std::string fresh = memory_path() + ".new";
-  std::ofstream file(fresh, std::ios::trunc);
-  file << health::write_memory(memory_, boot_);
-  file.close();
-  const bool failed = !file || std::rename(fresh.c_str(), memory_path().c_str()) != 0;
-  if (failed && !save_failed_)
-    spdlog::warn("health: cannot write {}; after a restart of this process every backend is asked again",
-                 memory_path());
-  save_failed_ = failed;
+  asio::post(writer_, [this, text = health::write_memory(memory_, boot_)] {
+    const std::string fresh = memory_path() + ".new";
+    std::ofstream file(fresh, std::ios::trunc);
+    file << text;
+    file.close();
+    const bool failed = !file || std::rename(fresh.c_str(), memory_path().c_str()) != 0;
+    if (failed && !save_failed_)
+      spdlog::warn("health: cannot write {}; after a restart of this process every backend is asked again",
+                   memory_path());
+    save_failed_ = failed;
+  });
 }
 
 }  // namespace headgate::app

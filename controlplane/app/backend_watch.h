@@ -12,6 +12,7 @@
 #pragma once
 
 #include <asio/steady_timer.hpp>
+#include <asio/thread_pool.hpp>
 #include <functional>
 #include <map>
 #include <string>
@@ -84,6 +85,7 @@ class BackendWatch {
   std::string admin_path() const { return state_dir_ + "/backends.state"; }
   std::string memory_path() const { return state_dir_ + "/health.state"; }
   void load_admin();
+  void begin_anew();  // standings from memory_
   config::Result<void> save_admin() const;
   void remember();  // brings memory_ up to date
   void save();
@@ -107,8 +109,10 @@ class BackendWatch {
   std::map<std::uint32_t, health::AgentReply> agent_replies_;  // the last of each
   std::vector<health::Change> verdicts_;                       // since the last refresh
   health::Time changed_ = health::kNever;                      // the first verdict or word since then
+  asio::thread_pool writer_{1};                                // of health.state
+  bool save_failed_ = false;                                   // its thread's
   asio::steady_timer refresh_timer_, save_timer_;
-  bool save_armed_ = false, save_failed_ = false;
+  bool save_armed_ = false;
   health::Time refreshed_ = health::Time::min();
   health::Time refresh_due_ = health::kNever;
 };

@@ -26,15 +26,6 @@ std::optional<gid_t> group_id(const std::string& name) {
   return entry == nullptr ? std::nullopt : std::optional<gid_t>(entry->gr_gid);
 }
 
-int descriptor_limit() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1 << 20));
-}
-
 bool somebody_listens(const std::string& path) {
   asio::io_context io;
   asio::local::stream_protocol::socket probe(io);
@@ -44,6 +35,15 @@ bool somebody_listens(const std::string& path) {
 }
 
 }  // namespace
+
+int raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1 << 20));
+}
 
 Caller identify(std::uint32_t uid, std::uint32_t gid, const Groups& groups) {
   Caller caller{.uid = uid, .user = "uid " + std::to_string(uid)};
@@ -66,7 +66,12 @@ Caller identify(std::uint32_t uid, std::uint32_t gid, const Groups& groups) {
 }
 
 Door::Door(asio::io_context& io, std::string path, grpc::Server& server, Groups groups)
-    : acceptor_(io), path_(std::move(path)), server_(server), groups_(std::move(groups)), next_number_(kFirstNumber) {}
+    : acceptor_(io),
+      rest_(io),
+      path_(std::move(path)),
+      server_(server),
+      groups_(std::move(groups)),
+      next_number_(kFirstNumber) {}
 
 Door::~Door() {
   asio::error_code ignored;
@@ -104,13 +109,18 @@ void Door::accept() {
       asio::error_code ignored;
       socket.non_blocking(true, ignored);
       let_in(socket.release(ignored));
+      return accept();
     }
-    accept();
+    // No descriptor left, most likely: a moment's rest, or this would spin.
+    rest_.expires_after(std::chrono::milliseconds(50));
+    rest_.async_wait([this](const asio::error_code& cancelled) {
+      if (!cancelled) accept();
+    });
   });
 }
 
 void Door::let_in(int descriptor) {
-  static const int limit = descriptor_limit();
+  static const int limit = raise_descriptor_limit();
   ucred peer{};
   socklen_t size = sizeof peer;
   const bool known = has_room() && ::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;

@@ -7,6 +7,7 @@
 
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
+#include <asio/steady_timer.hpp>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,9 @@ struct Groups {
 // root and members of the admin group: ADMIN; members of the operators' group: OPERATOR.
 Caller identify(std::uint32_t uid, std::uint32_t gid, const Groups& groups);
 
+// As many descriptors as this process is allowed, for probes and connections alike. Returns how many.
+int raise_descriptor_limit();
+
 class Door {
  public:
   // Thread: the io_context's, except caller(). A socket file that nobody listens on is replaced; mode 0660, group of
@@ -56,6 +60,7 @@ class Door {
   bool has_room();
 
   asio::local::stream_protocol::acceptor acceptor_;
+  asio::steady_timer rest_;
   const std::string path_;
   grpc::Server& server_;
   const Groups groups_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "controlplane/app/daemon.h"
+#include "controlplane/app/door.h"
 #include "controlplane/app/event_forwarder.h"
 #include "controlplane/app/logging.h"
 #include "controlplane/app/management.h"
@@ -51,6 +52,7 @@ int run(const headgate::app::Options& options, headgate::app::Management::Option
     spdlog::error("cannot create {}: {}; use --state-dir", options.state_dir, error.message());
     return 1;
   }
+  headgate::app::raise_descriptor_limit();
   asio::io_context io;
   asio::signal_set signals(io, SIGHUP, SIGTERM, SIGINT);  // before anything else: a reload must never kill
   headgate::system::ServiceManager manager(io);
