@@ -96,6 +96,7 @@ CASES = (
     Case("mysql", f'mysql {{ port: 3306 user: "probe" password: "{PASSWORD}" }}'),
     Case("mysql-query", f'mysql {{ port: 3306 user: "probe" password: "{PASSWORD}" database: "site" query: "SELECT 1 FROM up" }}'),
     Case("mysql-rows", f'mysql {{ port: 3306 user: "probe" password: "{PASSWORD}" query: "SELECT seq FROM site.many" }}'),
+    Case("mysql-megabytes", f'mysql {{ port: 3306 user: "probe" password: "{PASSWORD}" query: "SELECT REPEAT(\'x\', 200) FROM site.many" }}'),
     Case("mysql-denied", f'mysql {{ port: 3306 user: "probe" password: "{PASSWORD}-wrong" }}', "Access denied for user 'probe'"),
     Case("mysql-empty", f'mysql {{ port: 3306 user: "probe" password: "{PASSWORD}" query: "SELECT 1 FROM site.up WHERE 0" }}',
          "the query gave no row"),

@@ -47,7 +47,7 @@ PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
 def test_a_dataplane_with_one_worker_that_hangs_is_started_again(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     binaries = REPOSITORY / "build" / request.config.getoption("--preset") / "bin"
     conf = tmp_path / "supervisor.conf"
-    conf.write_text(f"[dataplane]\nwatchdog_ms = 4000\ncommand = {binaries}/headgate-dataplane --port front=null:front --workers 2 "
+    conf.write_text(f"[dataplane]\nwatchdog_ms = 4000\ncommand = {binaries}/headgate-dataplane --port front=null --workers 2 "
                     f"--no-huge --memory 512 --flows 1024 --socket {tmp_path}/dataplane.sock --state-dir {tmp_path}\n")
     log = tmp_path / "log"
     with open(log, "w") as output:
