@@ -60,9 +60,7 @@ std::string pem_of(EVP_PKEY* key) {
 }
 
 config::Result<std::string> file(const std::string& path) {
-  auto text = config::read_file(path);
-  if (text && text->size() > kFileMax) return config::fail(path + " is larger than 1 MiB");
-  return text;
+  return config::read_regular_file(path, kFileMax);
 }
 
 std::vector<std::string> entries(X509_NAME* name, int kind) {

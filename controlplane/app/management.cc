@@ -31,7 +31,7 @@ using grpc::StatusCode;
 constexpr int kMessageMax = 16 << 20;          // bytes of a request
 constexpr int kThreadsMax = 64;                // of gRPC; streams hold one each (streams.h)
 constexpr std::size_t kMemoryMax = 256 << 20;  // bytes of all messages under way
-constexpr int kCallsOfConnectionMax = 64;
+constexpr int kCallsOfConnectionMax = 16;      // a quarter of the threads: reflection's streams ask for no role
 constexpr std::size_t kTextMax = 8 << 20;
 constexpr unsigned kToolsMax = 4;  // pings and traceroutes at once
 constexpr std::size_t kBundlePart = 256 << 10;
@@ -161,9 +161,11 @@ class Management::Service final : public pb::Management::Service {
   }
 
   Status Check(ServerContext* context, const pb::CheckRequest* request, pb::CheckReply* reply) override {
-    return guarded(context, "Check", [&](const Caller&) {
+    return guarded(context, "Check", [&](const Caller& who) {
       if (request->text().size() > kTextMax) return too_large();
-      const auto problems = credential_problems(request->text(), request->file());
+      // The text names the files: what is in them, or whether there are any, is not for an operator to learn.
+      std::vector<config::Diagnostic> problems;
+      if (who.role == pb::ADMIN) problems = credential_problems(request->text(), request->file());
       return on_loop([&] {
         const Verdict verdict = daemon_.configuration().check(proposal(request->text(), request->file()));
         fill(verdict.diagnostics, reply->mutable_diagnostic());
@@ -544,12 +546,13 @@ Management::~Management() {
   }
 }
 
-void Management::end_slow_readers() {
+void Management::tick() {
+  remote_->retry();
   if (const unsigned ended = service_->streams().end_slow(Streams::Clock::now()); ended > 0)
     spdlog::warn("management: {} streaming calls ended: nobody read them", ended);
   timer_.expires_after(std::chrono::seconds(1));
   timer_.async_wait([this](const asio::error_code& cancelled) {
-    if (!cancelled) end_slow_readers();
+    if (!cancelled) tick();
   });
 }
 
@@ -580,7 +583,7 @@ config::Result<std::unique_ptr<Management>> Management::start(asio::io_context& 
   management->remote_ = std::make_unique<RemoteDoor>(prepare, daemon.events());
   management->service_->set_doors(management->door_.get(), management->remote_.get());
   management->adopt(daemon.configuration().config());
-  management->end_slow_readers();
+  management->tick();
   if (!options.metrics.empty()) {
     auto exporter = monitor::Exporter::start(
         options.metrics,

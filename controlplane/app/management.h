@@ -45,7 +45,7 @@ class Management {
  private:
   class Service;
   explicit Management(asio::io_context& io);
-  void end_slow_readers();
+  void tick();
   std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<Door> door_;

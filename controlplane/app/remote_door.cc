@@ -17,7 +17,7 @@ constexpr unsigned kPortDefault = 9443;
 constexpr std::size_t kNameMax = 64;
 constexpr int kHandshakeMs = 10'000;     // a connection that says nothing ends after this
 constexpr int kIdleMs = 15 * 60 * 1000;  // and one that asks nothing
-constexpr std::chrono::seconds kLastCalls{5};
+constexpr std::chrono::seconds kLastCalls{5}, kRetry{5};
 constexpr auto kReady = std::future_status::ready;
 
 std::vector<std::string> properties(const grpc::AuthContext& context, const char* name) {
@@ -63,28 +63,38 @@ void RemoteDoor::retire() {
 }
 
 void RemoteDoor::adopt(const config::v1::Config& config) {
-  const Management& wanted = config.management();
+  wanted_ = config.has_management() ? std::optional(config.management()) : std::nullopt;
   {
     const std::scoped_lock lock(mutex_);
-    clients_.assign(wanted.client().begin(), wanted.client().end());  // at once for connections that exist
+    const auto& clients = config.management().client();
+    clients_.assign(clients.begin(), clients.end());  // at once for connections that exist
   }
+  apply();
+}
+
+void RemoteDoor::retry() {
+  if (!problem().empty() && Clock::now() - tried_ >= kRetry) apply();
+}
+
+void RemoteDoor::apply() {
+  tried_ = Clock::now();
   std::string problem;
-  if (!config.has_management()) {
+  if (!wanted_) {
     if (server_) events_.add("operation", "the management API no longer listens on TCP");
     retire();
-  } else if (auto credentials = load_credentials(wanted); !credentials) {
+  } else if (auto credentials = load_credentials(*wanted_); !credentials) {
     problem = "the management API does not listen on TCP: " + credentials.error().message;
     retire();
   } else {
-    Management place = wanted;
+    Management place = *wanted_;
     place.clear_client();
     if (server_ && running_ == place.SerializeAsString() && credentials_ == *credentials) return;
     retire();
-    problem = open(wanted, *credentials);
+    problem = open(*wanted_, *credentials);
     running_ = place.SerializeAsString();
     credentials_ = std::move(*credentials);
   }
-  if (!problem.empty()) events_.add("operation", problem, Severity::error);
+  if (!problem.empty() && problem != this->problem()) events_.add("operation", problem, Severity::error);
   const std::scoped_lock lock(mutex_);
   problem_ = problem;
 }

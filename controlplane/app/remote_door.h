@@ -4,6 +4,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
@@ -30,6 +31,8 @@ class RemoteDoor {
 
   // One thread at a time. Does not wait for calls in progress.
   void adopt(const config::v1::Config& config);
+  // Tries again what failed, since an address may come after us; to be called about once a second, on the same thread.
+  void retry();
 
   // Any thread. Nothing when the peer came in elsewhere or shows no certificate; role unspecified when nobody knows it.
   std::optional<Caller> caller(const grpc::ServerContext& context) const;
@@ -37,11 +40,15 @@ class RemoteDoor {
   std::string problem() const;
 
  private:
+  using Clock = std::chrono::steady_clock;
+  void apply();
   void retire();
   std::string open(const config::v1::Management& management, const Credentials& credentials);
 
   const Prepare prepare_;
   Events& events_;
+  std::optional<config::v1::Management> wanted_;
+  Clock::time_point tried_;
   std::unique_ptr<grpc::Server> server_;
   std::string running_;  // the configuration of server_, serialised
   Credentials credentials_;

@@ -59,12 +59,12 @@ Result<std::string> KernelDisk::read(const std::string& path) {
 }
 
 Result<void> KernelDisk::make_directory(const std::string& path) {
-  if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return failed("cannot make the directory " + path);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failed("cannot make the directory " + path);
   return {};
 }
 
 Result<void> KernelDisk::write(const std::string& path, const std::string& content) {
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (file.get() < 0) return failed("cannot create " + path);
   for (std::size_t done = 0; done < content.size();) {
     const ssize_t n = ::write(file.get(), content.data() + done, content.size() - done);

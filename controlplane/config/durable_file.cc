@@ -1,10 +1,12 @@
 #include "controlplane/config/durable_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "controlplane/config/disk.h"
 
@@ -29,11 +31,7 @@ tl::unexpected<Error> system_error(const std::string& what) {
   return fail(what + ": " + std::strerror(errno));
 }
 
-}  // namespace
-
-Result<std::string> read_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return system_error("cannot open " + path);
+Result<std::string> read_all(const Descriptor& file, const std::string& path, std::size_t size_max) {
   std::string content;
   char buffer[65536];
   for (;;) {
@@ -42,7 +40,24 @@ Result<std::string> read_file(const std::string& path) {
     if (n < 0) return system_error("cannot read " + path);
     if (n == 0) return content;
     content.append(buffer, static_cast<std::size_t>(n));
+    if (content.size() > size_max) return fail(path + " is larger than " + std::to_string(size_max) + " bytes");
   }
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return system_error("cannot open " + path);
+  return read_all(file, path, std::numeric_limits<std::size_t>::max());
+}
+
+Result<std::string> read_regular_file(const std::string& path, std::size_t size_max) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status{};
+  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) return system_error("cannot open " + path);
+  if (!S_ISREG(status.st_mode)) return fail(path + " is no regular file");
+  return read_all(file, path, size_max);
 }
 
 Result<void> write_file_durably(const std::string& path, const std::string& content) {

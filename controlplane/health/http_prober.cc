@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kContextsMax = 64;
 constexpr std::size_t kReadBytes = 4096;
+constexpr off_t kAuthoritiesMax = 4 << 20;
 
 std::string host_text(const asio::ip::address& address) {
   return address.is_v6() ? "[" + address.to_string() + "]" : address.to_string();
@@ -155,6 +156,11 @@ std::shared_ptr<asio::ssl::context> TlsContexts::get(const std::string& ca_file,
   struct stat file{};
   if (verify && !ca_file.empty() && stat(ca_file.c_str(), &file) != 0) {
     problem = "cannot read ca_file " + ca_file + ": " + std::strerror(errno);
+    return nullptr;
+  }
+  // Opening a FIFO would wait, reading a device never end, and this is the event loop.
+  if (verify && !ca_file.empty() && (!S_ISREG(file.st_mode) || file.st_size > kAuthoritiesMax)) {
+    problem = "ca_file " + ca_file + " is no regular file of at most 4 MiB";
     return nullptr;
   }
   const std::int64_t changed_ns = file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec;

@@ -145,5 +145,14 @@ TEST(HttpProber, AMissingFileOfAuthoritiesSaysNothingAboutTheBackend) {
   EXPECT_EQ(outcome.cause, "cannot read ca_file /nonexistent/ca.pem: No such file or directory");
 }
 
+TEST(HttpProber, AFileOfAuthoritiesThatIsNoFileIsNotOpened) {
+  asio::io_context io;
+  HttpCheck check;
+  check.tls.emplace().ca_file = "/dev/zero";
+  const Outcome outcome = probe(io, target_at(1, check));
+  EXPECT_EQ(outcome.result, Result::unknown);
+  EXPECT_EQ(outcome.cause, "ca_file /dev/zero is no regular file of at most 4 MiB");
+}
+
 }  // namespace
 }  // namespace headgate::health

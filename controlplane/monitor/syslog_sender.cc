@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::size_t kBatch = 100;  // messages of one write
 constexpr std::chrono::seconds kWriteTime{10};
+// A connection that lived this long was a good one. That something was written says little: the kernel takes it, and a
+// collector that accepts and closes has not read it.
+constexpr std::chrono::seconds kSettled{5};
 
 }  // namespace
 
@@ -17,7 +20,8 @@ constexpr std::chrono::seconds kWriteTime{10};
 struct SyslogSender::Connection {
   explicit Connection(asio::io_context& io) : socket(io), deadline(io) {}
   asio::ip::tcp::socket socket;
-  asio::steady_timer deadline;  // of the connect or the write
+  asio::steady_timer deadline;                  // of the connect or the write
+  std::chrono::steady_clock::time_point since;  // it is ready
   std::string bytes;
   std::size_t messages = 0;  // in `bytes`
   std::array<char, 256> unread{};
@@ -75,7 +79,7 @@ void SyslogSender::connect() {
     if (error) return lost();
     spdlog::info("syslog: connected to {}", collector_->address().to_string());
     c->ready = true;
-    backoff_ = kBackoffFirst;
+    c->since = std::chrono::steady_clock::now();
     watch();
     write();
   });
@@ -126,6 +130,7 @@ void SyslogSender::write() {
 
 void SyslogSender::lost() {
   if (connection_->ready) spdlog::info("syslog: the connection to {} ended", collector_->address().to_string());
+  if (connection_->ready && std::chrono::steady_clock::now() - connection_->since >= kSettled) backoff_ = kBackoffFirst;
   connection_->ended = true;
   connection_->deadline.cancel();
   asio::error_code ignored;

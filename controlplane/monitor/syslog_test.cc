@@ -128,6 +128,26 @@ TEST_F(Collector, ThatClosesIsConnectedToAgain) {
   EXPECT_TRUE(eventually([&] { return has("number=\"2\""); }));
 }
 
+TEST_F(Collector, ThatAcceptsAndClosesIsAskedLessAndLess) {
+  acceptor_.open(tcp::v4());
+  acceptor_.bind({asio::ip::address_v4::loopback(), 0});
+  acceptor_.listen();
+  unsigned accepted = 0;
+  const std::function<void()> accept = [&] {
+    acceptor_.async_accept([&](const asio::error_code& error, const tcp::socket&) {
+      if (error) return;
+      ++accepted;
+      accept();
+    });
+  };
+  accept();
+  SyslogSender sender(io_);
+  sender.set_collector(acceptor_.local_endpoint());
+  io_.run_for(1500ms);
+  EXPECT_GE(accepted, 2u);
+  EXPECT_LE(accepted, 4u);  // at 0, 200, 600 and 1400 ms
+}
+
 TEST_F(Collector, ThatIsTakenAwayGetsNoMore) {
   listen();
   SyslogSender sender(io_);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +86,22 @@ class Lines {
   std::string pending_;
 };
 
+// Waits for the end of a program whose output has ended: it may have closed that and live on. False: its time is over,
+// or the reader had enough.
+bool ends_in_time(pid_t pid, Clock::time_point deadline, const std::function<bool(std::string_view)>& line) {
+  const int process =
+      static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));  // no extern "C" in sys/pidfd.h of glibc 2.36
+  if (process < 0) return false;
+  bool ended = false;
+  while (!ended && Clock::now() < deadline) {
+    pollfd descriptor{process, POLLIN, 0};
+    ended = ::poll(&descriptor, 1, static_cast<int>(kLook.count())) > 0;
+    if (!ended && !line({})) break;
+  }
+  ::close(process);
+  return ended;
+}
+
 int reap(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
@@ -123,7 +140,10 @@ config::Result<Ended> run(const Program& program, const std::function<bool(std::
     if (ready <= 0) continue;
     char buffer[4096];
     const ssize_t size = ::read(pipe.read, buffer, sizeof buffer);
-    if (size <= 0) break;  // its end
+    if (size <= 0) {
+      ended.stopped = !ends_in_time(*pid, deadline, line);
+      break;
+    }
     const std::size_t taken = std::min(left, static_cast<std::size_t>(size));
     left -= taken;
     ended.cut |= taken < static_cast<std::size_t>(size);

@@ -43,6 +43,13 @@ TEST(Program, EndsOneThatTakesTooLongWithAllItStarted) {
   EXPECT_LT(Clock::now() - start, 5s);
 }
 
+TEST(Program, EndsOneThatClosedItsOutputAndLivesOn) {
+  const auto start = Clock::now();
+  EXPECT_EQ(output_of({.command = {"sh", "-c", "echo begun; exec >&- 2>&-; sleep 20"}, .time_max = 200ms}),
+            "begun\n(stopped after 200 ms)\n");
+  EXPECT_LT(Clock::now() - start, 5s);
+}
+
 TEST(Program, EndsOneWhoseReaderHadEnough) {
   unsigned lines = 0;
   const auto ended = run({.command = {"yes"}}, [&](std::string_view) { return ++lines < 3; });

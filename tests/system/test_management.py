@@ -23,6 +23,17 @@ PASSPHRASE = "correct-horse-battery"
 WHERE = "127.0.0.1:9443"
 
 
+# Asks Check over TCP from where it runs, and prints the answer's bytes.
+CHECK = """
+import json, sys, grpc
+asked = json.load(sys.stdin)
+text = asked["text"].encode()
+credentials = grpc.ssl_channel_credentials(*[key.encode() for key in asked["keys"]])
+call = grpc.secure_channel(asked["target"], credentials).unary_unary("/headgate.management.v1.Management/Check")
+print(call(bytes([0x0a, len(text) & 0x7f | 0x80, len(text) >> 7]) + text, timeout=5))
+"""
+
+
 class Authority:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -118,6 +129,47 @@ def test_a_change_takes_effect_without_a_restart(site: Site, remote: Path) -> No
     assert site.box.daemon_pid("headgate-controlplane") == pid
 
 
+def test_an_address_that_comes_late_is_listened_on(site: Site, remote: Path) -> None:
+    configure(site, "set management address 192.0.2.77")
+    assert "cannot listen on 192.0.2.77:9443" in site.box.cli("show", "system").stdout
+    site.exec("box-a", "ip", "address", "add", "192.0.2.77/32", "dev", "lo")
+    try:
+        wait_for(lambda: site.exec("box-a", "ss", "-Hltn", "src 192.0.2.77").stdout, "the API on the late address", 10)
+        wait_for(lambda: "cannot listen" not in site.box.cli("show", "system").stdout, "the problem gone", 5)
+    finally:
+        site.exec("box-a", "ip", "address", "delete", "192.0.2.77/32", "dev", "lo")
+        configure(site, "set management address 127.0.0.1")
+    wait_for(lambda: console(site, remote, "anna", "show", "version").returncode == 0, "the API on its address again", 10)
+
+
+def test_a_connection_has_sixteen_calls(site: Site) -> None:
+    stranger = reflection.connect(str(site.box.management))
+    stranger.learn(SERVICE)
+    streams = [stranger.call(SERVICE, "Events", timeout=3, limit=1, follow=True) for _ in range(20)]
+    ends = []
+    for stream in streams:
+        try:
+            ends.append(next(stream) is not None)
+        except grpc.RpcError:  # it waited for a place until its time was over
+            ends.append(False)
+    assert ends.count(True) == 16, ends
+    for stream in streams:
+        stream.cancel()
+    wait_for(lambda: _follows(site), "streams free again", 10)
+
+
+def test_a_file_of_the_text_is_opened_for_an_administrator_only(site: Site, remote: Path) -> None:
+    text = f'management {{ address: "127.0.0.1" certificate: "/dev/zero" key: "{remote}/none" client_ca: "{remote}/ca.pem" }}'
+
+    def checked(who: str) -> str:
+        keys = [Path(f"{remote}/{name}").read_bytes() for name in ("ca.pem", f"{who}.key", f"{who}.pem")]
+        asked = json.dumps({"target": WHERE, "keys": [key.decode() for key in keys], "text": text})
+        return site.exec("box-a", "/usr/bin/python3", "-c", CHECK, stdin=asked).stdout
+
+    assert "/dev/zero is no regular file" in checked("anna")
+    assert "/dev/zero" not in checked("bert")
+
+
 def test_the_secret_is_nowhere(site: Site, remote: Path, tmp_path: Path) -> None:
     configure(site, f"set management key_passphrase {PASSPHRASE}-changed", check=False)  # refused, and in a log perhaps
     said = [site.box.cli("show", "configuration").stdout, site.box.cli("show", "configuration", "set").stdout,
@@ -181,9 +233,10 @@ def test_a_huge_message_is_refused(site: Site) -> None:
 
 def test_slow_readers_end_and_others_are_served(site: Site) -> None:
     """Forty streams that nobody reads: thirty-two are taken, the rest refused, and all end while the others are served."""
-    stranger = reflection.connect(str(site.box.management))
-    stranger.learn(SERVICE)
-    streams = [stranger.call(SERVICE, "Events", timeout=120, limit=10_000, follow=True) for _ in range(40)]
+    strangers = [reflection.connect(str(site.box.management)) for _ in range(4)]  # a connection takes sixteen calls
+    for stranger in strangers:
+        stranger.learn(SERVICE)
+    streams = [strangers[i % 4].call(SERVICE, "Events", timeout=120, limit=10_000, follow=True) for i in range(40)]
     refused = 0
     for stream in streams:
         try:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from lab_lib.shell import REPOSITORY
 
 UNITS = REPOSITORY / "tools" / "systemd"
 # Exposure as systemd-analyze security 252 scores it, 0 to 10; recorded in controlplane/README.md.
-EXPOSURE = {"headgate.service": 4.9, "headgate-controlplane.service": 1.8, "headgate-dataplane.service": 3.7}
+EXPOSURE = {"headgate.service": 4.9, "headgate-controlplane.service": 1.9, "headgate-dataplane.service": 3.7}
 
 
 @pytest.mark.parametrize("unit", sorted(EXPOSURE))
@@ -43,6 +44,33 @@ def test_the_supervisor_and_the_daemons_take_what_the_units_say(request: pytest.
         line = next(line for line in conf.splitlines() if program in line and line.startswith("command"))
         for option in re.findall(r"--[a-z-]+", line):
             assert option in known, f"{program} has no {option}"
+
+
+def test_directories_belong_to_the_control_plane_and_secrets_to_nobody_else(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nheadgate:x:990:990::/:/bin/sh\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\nheadgate:x:990:\nheadgate-dataplane:x:991:headgate\n")
+    subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create", str(UNITS / "headgate.tmpfiles")], check=True)
+    found = {}
+    for name in ("run/headgate", "var/lib/headgate"):
+        status = (tmp_path / name).stat()
+        found[name] = (status.st_uid, status.st_gid, oct(stat.S_IMODE(status.st_mode)))
+    assert found == {"run/headgate": (990, 991, "0o775"), "var/lib/headgate": (990, 990, "0o700")}
+
+
+def test_no_unit_takes_the_directories_over() -> None:
+    """systemd gives RuntimeDirectory= and StateDirectory= to User= at every start, and takes the first away at the end."""
+    for unit in EXPOSURE:
+        text = (UNITS / unit).read_text()
+        assert not re.search(r"^(RuntimeDirectory|StateDirectory|ExecStartPre)=", text, re.MULTILINE), unit
+        assert re.search(r"^ReadWritePaths=/run/headgate ", text, re.MULTILINE), unit
+        assert re.search(r"^After=.*systemd-tmpfiles-setup.service", text, re.MULTILINE), unit
+
+
+def test_a_call_that_is_needed_is_not_taken_away_again() -> None:
+    """In a list of allowed calls a later ~ line wins: the socket is given to a group by chown."""
+    filters = re.findall(r"^SystemCallFilter=(.*)", (UNITS / "headgate-controlplane.service").read_text(), re.MULTILINE)
+    assert filters.index("@chown") > filters.index("~@privileged @resources")
 
 
 def test_every_unit_restarts_and_is_sandboxed() -> None:
