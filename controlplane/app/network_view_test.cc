@@ -48,7 +48,7 @@ TEST(NetworkView, RoutesComeInTheOrderOfALookup) {
             route.gateway_state() + "\n";
   }
   EXPECT_EQ(text,
-            "192.0.2.0/24  front connected \n10.0.0.0/24  servers connected \n10.1.0.0/16  servers configured \n"
+            "10.0.0.0/24  servers connected \n192.0.2.0/24  front connected \n10.1.0.0/16  servers configured \n"
             "0.0.0.0/0 192.0.2.1 front configured \n0.0.0.0/0 192.0.2.2 front configured reachable\n"
             "2001:db8:1::/64  front connected \n");
 }
