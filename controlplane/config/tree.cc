@@ -6,6 +6,7 @@
 #include <cctype>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "controlplane/api/options.pb.h"
 
@@ -21,54 +22,68 @@ std::string lower(std::string text) {
   return text;
 }
 
+std::string key_of(const Message& parent, const FieldDescriptor& list, const FieldDescriptor* key, int index) {
+  if (key != nullptr) {
+    const Message& entry = parent.GetReflection()->GetRepeatedMessage(parent, &list, index);
+    std::string text = entry.GetReflection()->GetString(entry, key);
+    if (!text.empty()) return text;
+  }
+  return std::to_string(index + 1);
+}
+
+// Calls `line(words)` for each line of a configuration.
+template <class Line>
 class Flattener {
  public:
-  explicit Flattener(Secrets secrets) : secrets_(secrets) {}
+  Flattener(Secrets secrets, Line line) : secrets_(secrets), line_(std::move(line)) {}
 
-  void message(const Message& message, Words& path, const FieldDescriptor* key) {
-    const std::size_t before = lines_.size();
+  void message(const Message& message, const FieldDescriptor* key) {
+    const auto* reflection = message.GetReflection();
+    const std::size_t before = lines_;
     for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
       const FieldDescriptor* field = message.GetDescriptor()->field(i);
-      if (field == key) continue;
-      path.push_back(field->name());
+      const int count =
+          field->is_repeated() ? reflection->FieldSize(message, field) : reflection->HasField(message, field);
+      if (field == key || count == 0) continue;
+      path_.push_back(field->name());
       if (field->message_type() != nullptr) {
-        children(message, *field, path);
+        children(message, *field, count);
       } else {
-        values(message, *field, path);
+        values(message, *field, count);
       }
-      path.pop_back();
+      path_.pop_back();
     }
-    if (lines_.size() == before && !path.empty()) lines_.push_back(path);
+    if (lines_ == before && !path_.empty()) say();
   }
-  std::vector<Words> take() { return std::move(lines_); }
 
  private:
-  void children(const Message& parent, const FieldDescriptor& field, Words& path) {
+  void children(const Message& parent, const FieldDescriptor& field, int count) {
     const auto* reflection = parent.GetReflection();
-    if (!field.is_repeated()) {
-      if (reflection->HasField(parent, &field)) message(reflection->GetMessage(parent, &field), path, nullptr);
-      return;
-    }
-    for (int i = 0; i < reflection->FieldSize(parent, &field); ++i) {
-      path.push_back(key_of(parent, field, i));
-      message(reflection->GetRepeatedMessage(parent, &field, i), path, key_field(*field.message_type()));
-      path.pop_back();
+    if (!field.is_repeated()) return message(reflection->GetMessage(parent, &field), nullptr);
+    const FieldDescriptor* key = key_field(*field.message_type());
+    for (int i = 0; i < count; ++i) {
+      path_.push_back(key_of(parent, field, key, i));
+      message(reflection->GetRepeatedMessage(parent, &field, i), key);
+      path_.pop_back();
     }
   }
-  void values(const Message& parent, const FieldDescriptor& field, Words& path) {
-    const auto* reflection = parent.GetReflection();
+  void values(const Message& parent, const FieldDescriptor& field, int count) {
     const bool hidden = secrets_ == Secrets::redacted && field.options().GetExtension(v1::secret);
-    const int count =
-        field.is_repeated() ? reflection->FieldSize(parent, &field) : reflection->HasField(parent, &field);
     for (int i = 0; i < count; ++i) {
-      path.push_back(hidden ? kRedacted : value_word(parent, field, field.is_repeated() ? i : -1));
-      lines_.push_back(path);
-      path.pop_back();
+      path_.push_back(hidden ? kRedacted : value_word(parent, field, field.is_repeated() ? i : -1));
+      say();
+      path_.pop_back();
     }
+  }
+  void say() {
+    ++lines_;
+    line_(std::as_const(path_));
   }
 
   const Secrets secrets_;
-  std::vector<Words> lines_;
+  Line line_;
+  Words path_;
+  std::size_t lines_ = 0;
 };
 
 // All words but the value: lines with equal ones are about the same thing.
@@ -107,19 +122,14 @@ const FieldDescriptor* key_field(const Descriptor& entry) {
 }
 
 std::string key_of(const Message& parent, const FieldDescriptor& list, int index) {
-  const FieldDescriptor* key = key_field(*list.message_type());
-  if (key != nullptr) {
-    const Message& entry = parent.GetReflection()->GetRepeatedMessage(parent, &list, index);
-    std::string text = entry.GetReflection()->GetString(entry, key);
-    if (!text.empty()) return text;
-  }
-  return std::to_string(index + 1);
+  return key_of(parent, list, key_field(*list.message_type()), index);
 }
 
 int index_of(const Message& parent, const FieldDescriptor& list, const std::string& key) {
   const int count = parent.GetReflection()->FieldSize(parent, &list);
+  const FieldDescriptor* named_by = key_field(*list.message_type());
   for (int i = 0; i < count; ++i) {
-    if (key_of(parent, list, i) == key) return i;
+    if (key_of(parent, list, named_by, i) == key) return i;
   }
   return -1;
 }
@@ -148,16 +158,17 @@ std::string value_word(const Message& message, const FieldDescriptor& field, int
 }
 
 std::vector<Words> flatten(const Message& message, Secrets secrets) {
-  Flattener flattener(secrets);
-  Words path;
-  flattener.message(message, path, nullptr);
-  return flattener.take();
+  std::vector<Words> lines;
+  Flattener(secrets, [&](const Words& words) { lines.push_back(words); }).message(message, nullptr);
+  return lines;
 }
 
-std::string join(const Words& words) {
-  std::string line;
+namespace {
+
+// Behind what `line` holds already.
+void append(const Words& words, std::string& line) {
   for (const std::string& word : words) {
-    if (!line.empty()) line += ' ';
+    if (!line.empty() && line.back() != '\n') line += ' ';
     const bool plain = !word.empty() && word.find_first_of(" \t\n\"'\\|#?;") == std::string::npos;
     if (plain) {
       line += word;
@@ -174,12 +185,23 @@ std::string join(const Words& words) {
     }
     line += '"';
   }
+}
+
+}  // namespace
+
+std::string join(const Words& words) {
+  std::string line;
+  append(words, line);
   return line;
 }
 
 std::string set_commands(const Message& config, Secrets secrets) {
   std::string text;
-  for (const Words& words : flatten(config, secrets)) text += "set " + join(words) + "\n";
+  Flattener(secrets, [&](const Words& words) {
+    text += "set";
+    append(words, text);
+    text += '\n';
+  }).message(config, nullptr);
   return text;
 }
 

@@ -71,10 +71,11 @@ config::Result<std::unique_ptr<Message>> Schema::parse(const std::string& text) 
   config::Node::Tree tree;
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
-  parser.WriteLocationsTo(&tree);
+  const bool commented = text.find('#') != std::string::npos;
+  if (commented) parser.WriteLocationsTo(&tree);  // costs as much as the rest
   parser.SetRecursionLimit(20);
   if (!parser.ParseFromString(text, message.get())) return config::fail(error.text);
-  config::attach_comments(*message, tree, text);
+  if (commented) config::attach_comments(*message, tree, text);
   return message;
 }
 
