@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -132,3 +134,45 @@ def test_traffic_takes_down_a_backend_that_its_probe_calls_well(site: Site, conf
             site.processes.stop(name, "other")
         if site.processes.pid("web2", "nginx") is None:
             site.servers.start_nginx("web2")
+
+
+AGENT = """
+import pathlib, socketserver, sys
+class Agent(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(pathlib.Path(sys.argv[1]).read_bytes())
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer(("", 8899), Agent).serve_forever()
+"""
+
+
+@pytest.fixture
+def agent(site: Site, tmp_path: Path) -> Iterator[Path]:
+    """What the agent on each web server answers; the one of web2 reads it from this file, the others are always ready."""
+    said, ready = tmp_path / "said", tmp_path / "ready"
+    for file in (said, ready):
+        file.write_text("up ready 100%\n")
+    agents = [site.popen(name, sys.executable, "-c", AGENT, str(said if name == "web2" else ready)) for name in ("web1", "web2", "web3")]
+    yield said
+    for process in agents:
+        process.kill()
+        process.wait()
+
+
+def test_a_server_says_its_weight_itself(site: Site, configure: Callable[..., None], agent: Path) -> None:
+    configure(pool(extra="agent { port: 8899 interval_ms: 200 }"))
+
+    def note(text: str, word: str) -> None:
+        agent.write_text(text)
+        wait_for(lambda: word in backend(site, "web2")["note"], f"web2: {word}", 10)
+
+    wait_for(lambda: spread(site.answers(WEB, 6)) == {"web1": 2, "web2": 2, "web3": 2}, "all alike", 10)
+    note("50%\n", "50 %")
+    assert spread(site.answers(WEB, 50)).get("web2", 0) in range(9, 12), "half of what the others get"
+    note("drain\n", "drain")
+    assert set(site.answers(WEB, 12)) == {"web1", "web3"}
+    note("down #the database is gone\n", "down")
+    assert set(site.answers(WEB, 12)) == {"web1", "web3"}
+    assert "the database is gone" in site.box.cli("show", "log").stdout
+    agent.write_text("up ready 100%\n")
+    wait_for(lambda: spread(site.answers(WEB, 6)) == {"web1": 2, "web2": 2, "web3": 2}, "all alike again", 10)
