@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rte_ether.h>
+#include <rte_mempool.h>
 
 #include <cstdint>
 
@@ -27,8 +28,15 @@ constexpr unsigned af_packet_slot(unsigned mtu) {
   return mtu <= 1900 ? 2048 : mtu <= 3900 ? 4096 : 9216;
 }
 
-// Data room of a buffer for that MTU, DPDK's headroom included: what rte_pktmbuf_pool_create wants. Never below
-// RTE_MBUF_DEFAULT_BUF_SIZE. An error when the kind cannot have such buffers, with the largest MTU that it can have.
-Result<std::uint16_t> buffer_room_for(const PortSpec& spec);
+// Data room of a buffer for that MTU, DPDK's headroom included: what rte_pktmbuf_pool_create wants, beside a private
+// area of that size. Never below RTE_MBUF_DEFAULT_BUF_SIZE. An error when the kind cannot have such buffers, with the
+// largest MTU that it can have. Requires: EAL is running.
+Result<std::uint16_t> buffer_room_for(const PortSpec& spec, std::uint16_t private_size = 0);
+
+// Takes those objects out of a pool for good that net_af_xdp does not tell the kernel of. It registers as much memory
+// as the objects fill without gaps, but a mempool leaves one wherever an object would cross a page. The kernel forgets
+// a buffer from beyond that is to be received into, and stops sending at one. Requires: none of those is in use; one
+// memory chunk.
+void set_aside_beyond_umem(rte_mempool* pool);
 
 }  // namespace headgate::port

@@ -37,8 +37,7 @@ Result<void> check_hugepages(unsigned wanted_mb) {
 std::vector<std::string> arguments_of(const EalOptions& options) {
   std::vector<std::string> arguments{
       options.program, "--lcores", options.lcores, "-m", std::to_string(options.memory_mb), "--no-telemetry"};
-  // For drivers loaded after the arguments were read, as Debian's are, the first match wins.
-  for (const char* level : {"pmd.net.tap:critical", "pmd.*:error", "lib.*:error"}) {
+  for (const char* level : {"lib.*:error", "pmd.*:error", "pmd.net.tap:critical"}) {  // the last match wins
     arguments.insert(arguments.end(), {"--log-level", level});
   }
   if (!options.hugepages) arguments.emplace_back("--no-huge");

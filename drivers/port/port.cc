@@ -56,6 +56,7 @@ Result<void> check_xdp_pool(rte_mempool* pool, unsigned queues) {
     return fail(ErrorCode::exhausted, name + " has " + std::to_string(rte_mempool_avail_count(pool)) +
                                           " free mbufs; AF_XDP takes " + std::to_string(kXdpFillMbufs) + " per queue");
   }
+  set_aside_beyond_umem(pool);
   return {};
 }
 

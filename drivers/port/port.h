@@ -51,7 +51,8 @@ struct PortStats {
 class Port {
  public:
   // `pools`: queue q receives into pools[q % pools.size()]. They must outlive the Port. For af_xdp a pool is one memory
-  // chunk, has objects of at most 4096 bytes, 2048 free mbufs per queue, and stays pinned.
+  // chunk, has objects of at most 4096 bytes, 2048 free mbufs per queue, and stays pinned; none of them is in use, and
+  // some are set aside (buffers.h).
   // Requires: EAL is running; pools is not empty.
   static Result<std::unique_ptr<Port>> open(const PortSpec& spec, std::span<rte_mempool* const> pools,
                                             const PortOptions& options);
