@@ -20,6 +20,7 @@ using PoolId = Id<struct PoolTag>;
 using BackendId = Id<struct BackendTag>;
 using InterfaceId = Id<struct InterfaceTag>;
 using LocalAddressId = Id<struct LocalAddressTag>;
+using GroupId = Id<struct GroupTag>;
 
 // A dense number that stands for an id as long as anything refers to it: index into per-worker arrays of mutable state.
 // Handed out by snapshot::SlotTable on the control thread; survives snapshots, is reused only when no flow holds it.
