@@ -111,13 +111,33 @@ void Announcer::finish_scan(Nanos now) {
   }
 }
 
-void Announcer::announce_all(Nanos now) {
+void Announcer::announce_groups(std::uint64_t groups, Nanos now) {
   for (std::uint32_t i = 0; i < own_.end(); ++i) {
     if (!own_.in_use(i)) continue;
-    own_[i].left = kAnnouncements;
+    const snapshot::OwnAddress* address = known(own_[i]);
+    if (address == nullptr || ((groups >> address->group) & 1) == 0) continue;
+    own_[i].left =
+        static_cast<std::uint8_t>(address->group == snapshot::kNoGroup ? kAnnouncements : kGroupAnnouncements.size());
+    own_[i].said = 0;
     due_.set(i, now);
     if (!own_[i].address.is_v4()) mld_due_ = std::min(mld_due_, now);
   }
+}
+
+const snapshot::OwnAddress* Announcer::known(const Own& own) const {
+  return site_.snapshot->own_addresses.find(own.address);
+}
+
+// kNever: it has been said often enough, or its group went to the other box.
+Nanos Announcer::next_announcement(Own& own, Nanos now) const {
+  const snapshot::OwnAddress* address = known(own);
+  const bool floats = address != nullptr && address->group != snapshot::kNoGroup;
+  if (floats && !site_.is_active(*address)) return kNever;
+  if (own.left > 0) --own.left;
+  if (!floats) return own.left > 0 ? now + kAnnounceInterval : refresh_ != 0 ? now + refresh_ : kNever;
+  if (own.left == 0) return now + kGroupRefresh;
+  ++own.said;
+  return now + kGroupAnnouncements[own.said % kGroupAnnouncements.size()];
 }
 
 bool Announcer::defend(InterfaceId interface, const IpAddress& address, Nanos now) {
@@ -145,11 +165,8 @@ unsigned Announcer::announce(Nanos now, ResolverSink& sink, unsigned budget) {
     const std::uint32_t i = due_.top();
     Own& own = own_[i];
     sent += send_announcement(own, sink) ? 1 : 0;
-    if (own.left > 0) --own.left;
-    if (own.left > 0) {
-      due_.set(i, now + kAnnounceInterval);
-    } else if (refresh_ != 0) {
-      due_.set(i, now + refresh_);
+    if (const Nanos next = next_announcement(own, now); next != kNever) {
+      due_.set(i, next);
     } else {
       due_.remove(i);
     }
@@ -160,7 +177,9 @@ unsigned Announcer::announce(Nanos now, ResolverSink& sink, unsigned budget) {
 bool Announcer::send_announcement(const Own& own, ResolverSink& sink) {
   const snapshot::Interface* interface = site_.interface(own.interface);
   if (interface == nullptr || site_.mac(*interface).is_zero()) return false;
-  const MacAddress mac = site_.mac(*interface);
+  const snapshot::OwnAddress* known_as = known(own);
+  if (known_as == nullptr || !site_.is_active(*known_as)) return false;
+  const MacAddress mac = site_.mac_of(*interface, own.address);
   std::array<std::uint8_t, packet::kMaxControlFrame> frame;
   std::size_t length = 0;
   if (own.address.is_v4()) {
@@ -188,6 +207,8 @@ unsigned Announcer::report_groups(Nanos now, ResolverSink& sink, unsigned budget
     for (; mld_cursor_ < own_.end() && n < groups.size(); ++mld_cursor_) {
       const Own& own = own_[mld_cursor_];
       if (!own_.in_use(mld_cursor_) || own.address.is_v4()) continue;
+      const snapshot::OwnAddress* known_as = known(own);
+      if (known_as == nullptr || !site_.is_active(*known_as)) continue;  // joined only while it is here
       if (n != 0 && own.interface != interface) break;
       interface = own.interface;
       groups[n++] = packet::solicited_node(own.address);

@@ -26,7 +26,8 @@ class Announcer {
   unsigned scan(unsigned work, Nanos now);
   bool scanning() const { return phase_ != Phase::done; }
 
-  void announce_all(Nanos now);
+  // Those of these groups (bit n: slot n), which are active here now.
+  void announce_groups(std::uint64_t groups, Nanos now);
   // Somebody claims an address of ours: announces it once. False when that was done less than kDefendInterval ago.
   bool defend(InterfaceId interface, const IpAddress& address, Nanos now);
   void mld_query(Nanos max_response, Nanos now);
@@ -47,6 +48,7 @@ class Announcer {
     std::uint32_t chain = 0;
     std::uint32_t generation = 0;
     std::uint8_t left = 0;  // of the burst
+    std::uint8_t said = 0;  // of a group's burst, which is longer and has growing gaps
     bool defended = false;
     Nanos defended_at = 0;
   };
@@ -56,6 +58,8 @@ class Announcer {
   unsigned scan_item(std::size_t item, Nanos now);
   void finish_scan(Nanos now);
   bool send_announcement(const Own& own, ResolverSink& sink);
+  const snapshot::OwnAddress* known(const Own& own) const;
+  Nanos next_announcement(Own& own, Nanos now) const;
   bool send_report(InterfaceId interface, std::span<const IpAddress> groups, ResolverSink& sink);
 
   const Site& site_;

@@ -1,6 +1,7 @@
 // Every bound of this folder.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "dataplane/base/time.h"
@@ -30,6 +31,11 @@ inline constexpr Nanos kRetransmit = kSecond;
 inline constexpr unsigned kSolicitsMax = 3;
 inline constexpr Nanos kAnnounceInterval = kSecond;
 inline constexpr unsigned kAnnouncements = 3;
+// Of a group that has become active here: the gap before each of the burst, then again so often. A lost one costs
+// little, since adverts come from the same virtual MAC.
+inline constexpr std::array<Nanos, 5> kGroupAnnouncements{0, 10 * kMillisecond, 40 * kMillisecond, 150 * kMillisecond,
+                                                          800 * kMillisecond};
+inline constexpr Nanos kGroupRefresh = 60 * kSecond;
 inline constexpr Nanos kDefendInterval = 10 * kSecond;
 
 inline constexpr Nanos kRetryMax = 30 * kSecond;  // back-off of a failed neighbor's retries, from kRetransmit

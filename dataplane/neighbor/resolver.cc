@@ -19,6 +19,12 @@ void Resolver::set_port_mac(std::uint16_t port, const MacAddress& mac) {
   site_.port_macs[port] = mac;
 }
 
+void Resolver::set_active(std::uint64_t active, Nanos now) {
+  const std::uint64_t gained = active & ~site_.active;
+  site_.active = active;
+  if (gained != 0 && site_.snapshot != nullptr) announcer_.announce_groups(gained, now);
+}
+
 NeighborState Resolver::state(InterfaceId interface, const IpAddress& address) const {
   const std::uint32_t i = entries_.find(interface, address);
   return i == entries_.kNone ? NeighborState::free : entries_[i].state;
@@ -268,8 +274,11 @@ IpAddress source_for(const snapshot::Interface& interface, const IpAddress& targ
 
 bool Resolver::send_request(const Entry& entry, bool unicast, ResolverSink& sink) {
   const snapshot::Interface& interface = *site_.interface(entry.interface);
-  const MacAddress mac = site_.mac(interface);
   const IpAddress source = source_for(interface, entry.address);
+  // From an address that floats only while it is here, and then with its MAC: who is asked remembers both.
+  const snapshot::OwnAddress* own = site_.snapshot->own_addresses.find(source);
+  if (own != nullptr && !site_.is_active(*own)) return false;
+  const MacAddress mac = site_.mac_of(interface, source);
   if (mac.is_zero() || source.is_unspecified()) return false;
   std::array<std::uint8_t, packet::kMaxControlFrame> frame;
   std::size_t length = 0;

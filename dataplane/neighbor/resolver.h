@@ -52,8 +52,11 @@ class Resolver {
   void snapshot_changed(const snapshot::Snapshot& snapshot, Nanos now);
   // The same for one that differs in backends' states only: there is nothing new to look at. Requires: equal layouts.
   void states_changed(const snapshot::Snapshot& snapshot) { site_.snapshot = &snapshot; }
-  // Announces all own addresses again, for example after a failover.
-  void announce_all(Nanos now) { announcer_.announce_all(now); }
+  // Which groups are active here. Those that have become so are announced: a burst of gratuitous ARP and unsolicited
+  // advertisements, which moves hosts and switches to us (vrrp/group.h). Nothing is said or answered for the others.
+  void set_active(std::uint64_t active, Nanos now);
+  // Says so again: others may have believed in the other box meanwhile.
+  void announce_group(snapshot::GroupSlot group, Nanos now) { announcer_.announce_groups(1ull << group, now); }
 
   // A worker's replica wants this one. What is known is answered at once.
   void want(InterfaceId interface, const IpAddress& address, Nanos now, ResolverSink& sink);
@@ -125,6 +128,7 @@ class Resolver {
                           ResolverSink& sink);
   Verdict on_advertisement(const NdMessage& message, const snapshot::Interface& interface, Nanos now,
                            ResolverSink& sink);
+  bool speaks_as_group(const snapshot::Interface& interface, const IpAddress& address, const MacAddress& mac) const;
   Verdict duplicate(const snapshot::Interface& interface, const IpAddress& address, const MacAddress& claimant,
                     Nanos now, ResolverSink& sink);
 

@@ -29,14 +29,16 @@ Verdict Resolver::on_arp(std::span<const std::uint8_t> frame, const packet::Pack
     ++counters_.malformed;
     return Verdict::malformed;
   }
-  const MacAddress mac = site_.mac(interface);
-  if (message->sender_mac == mac) return Verdict::consumed;  // our own, reflected
+  const MacAddress port_mac = site_.mac(interface);
+  if (message->sender_mac == port_mac) return Verdict::consumed;  // our own, reflected
+  if (speaks_as_group(interface, message->sender, message->sender_mac)) return Verdict::consumed;
   if (site_.owns(interface, message->sender))
     return duplicate(interface, message->sender, message->sender_mac, now, sink);
   const bool for_us = site_.owns(interface, message->target);
   learn_from_arp(*message, for_us, interface, now, sink);
   if (!for_us) return Verdict::not_for_us;
-  if (message->reply || mac.is_zero()) return Verdict::consumed;
+  if (message->reply || port_mac.is_zero()) return Verdict::consumed;
+  const MacAddress mac = site_.mac_of(interface, message->target);
   std::array<std::uint8_t, packet::kMaxControlFrame> reply;
   const std::size_t length = packet::write_arp(reply.data(), interface.vlan, message->sender_mac, mac, message->target,
                                                message->sender_mac, message->sender, true);
@@ -75,6 +77,15 @@ void Resolver::learn_from_request(const IpAddress& sender, const MacAddress& mac
   due_.set(i, now + kForgetUnused);
 }
 
+// The other box of the pair, announcing what it is active for, or ourselves reflected: no stranger with our address.
+// Which of the two boxes may say so is for the election, not for ARP.
+bool Resolver::speaks_as_group(const snapshot::Interface& interface, const IpAddress& address,
+                               const MacAddress& mac) const {
+  const snapshot::OwnAddress* own = site_.own(interface, address);
+  return own != nullptr && own->group != snapshot::kNoGroup &&
+         (!site_.is_active(*own) || site_.mac_of(interface, address) == mac);
+}
+
 Verdict Resolver::duplicate(const snapshot::Interface& interface, const IpAddress& address, const MacAddress& claimant,
                             Nanos now, ResolverSink& sink) {
   ++counters_.duplicates;
@@ -108,13 +119,14 @@ Verdict Resolver::on_nd(std::span<const std::uint8_t> frame, const packet::Packe
 
 Verdict Resolver::on_solicitation(const NdMessage& message, const snapshot::Interface& interface, Nanos now,
                                   ResolverSink& sink) {
+  if (speaks_as_group(interface, message.src, message.eth_src)) return Verdict::consumed;
   const bool probe = message.src.is_unspecified();  // duplicate address detection, RFC 4862 5.4
   if (!probe && site_.owns(interface, message.src))
     return duplicate(interface, message.src, message.eth_src, now, sink);
   const bool for_us = site_.owns(interface, message.target);
   if (!probe && message.link_layer) learn_from_request(message.src, *message.link_layer, for_us, interface, now, sink);
   if (!for_us) return Verdict::not_for_us;
-  const MacAddress mac = site_.mac(interface);
+  const MacAddress mac = site_.mac_of(interface, message.target);
   if (mac.is_zero()) return Verdict::consumed;
   // RFC 4861 7.2.4. Who sent no link-layer address is answered where the frame came from.
   const IpAddress dst = probe ? kAllNodes : message.src;
@@ -131,6 +143,8 @@ Verdict Resolver::on_solicitation(const NdMessage& message, const snapshot::Inte
 
 Verdict Resolver::on_advertisement(const NdMessage& message, const snapshot::Interface& interface, Nanos now,
                                    ResolverSink& sink) {
+  if (speaks_as_group(interface, message.target, message.link_layer.value_or(message.eth_src)))
+    return Verdict::consumed;
   if (site_.owns(interface, message.target)) {
     return duplicate(interface, message.target, message.link_layer.value_or(message.eth_src), now, sink);
   }

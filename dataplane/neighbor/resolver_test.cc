@@ -291,7 +291,7 @@ TEST(Announcements, NewAddressesAreAnnouncedThreeTimes) {
   link.run(link.now + 10 * kSecond);
   EXPECT_THAT(link.take_frames(),
               testing::AllOf(testing::SizeIs(3), testing::Each("arp who-has 10.0.0.100 tell 10.0.0.100 us>all")));
-  link.resolver.announce_all(link.now);
+  link.resolver.announce_group(snapshot::kNoGroup, link.now);
   link.run(link.now + 10 * kSecond);
   EXPECT_EQ(link.take_frames().size(), 6u);
 }

@@ -32,6 +32,7 @@ class ResolverSink {
 
 struct Site {
   const snapshot::Snapshot* snapshot = nullptr;
+  std::uint64_t active = 1;  // bit n: the group with slot n is active here; bit 0 always
   std::array<MacAddress, kPortsMax> port_macs{};
   std::vector<std::pair<std::uint32_t, std::uint16_t>> interfaces;  // id -> position, sorted
 
@@ -53,11 +54,23 @@ struct Site {
   MacAddress mac(const snapshot::Interface& interface) const {
     return interface.port < kPortsMax ? port_macs[interface.port] : MacAddress{};
   }
-  // Is it an address we answer for on this interface?
-  bool owns(const snapshot::Interface& interface, const IpAddress& address) const {
+  // Is it an address of ours on this interface, whether its group is active here or not? Null: it is not.
+  const snapshot::OwnAddress* own(const snapshot::Interface& interface, const IpAddress& address) const {
     const snapshot::OwnAddress* own = snapshot->own_addresses.find(address);
-    return own != nullptr && own->interface < snapshot->interfaces.size() &&
-           snapshot->interfaces[own->interface].id == interface.id;
+    const bool here = own != nullptr && own->interface < snapshot->interfaces.size() &&
+                      snapshot->interfaces[own->interface].id == interface.id;
+    return here ? own : nullptr;
+  }
+  bool is_active(const snapshot::OwnAddress& own) const { return ((active >> own.group) & 1) != 0; }
+  // Do we answer for it there, now?
+  bool owns(const snapshot::Interface& interface, const IpAddress& address) const {
+    const snapshot::OwnAddress* found = own(interface, address);
+    return found != nullptr && is_active(*found);
+  }
+  // The MAC by which an address of ours is reached: the virtual one of its group's router, or the port's.
+  MacAddress mac_of(const snapshot::Interface& interface, const IpAddress& address) const {
+    const snapshot::OwnAddress* found = own(interface, address);
+    return found == nullptr || found->vrid == 0 ? mac(interface) : vrrp::virtual_mac(found->vrid, !address.is_v4());
   }
 };
 

@@ -93,7 +93,8 @@ class SiteBuilder {
     local.address = ip(address);
     local.interface = interface;
     snapshot_.local_addresses.push_back(local);
-    own_.emplace_back(ip(address), snapshot::OwnAddress{interface, 0, false, true});
+    own_.emplace_back(ip(address),
+                      snapshot::OwnAddress{.interface = interface, .local_address = 0, .interface_address = true});
     return *this;
   }
   SiteBuilder& backend(std::string_view address) { return backend(ip(address)); }
