@@ -1,11 +1,30 @@
 #include "dataplane/snapshot/build.h"
 
+#include <cstring>
+
 #include "dataplane/snapshot/decode.h"
 
 namespace headgate::snapshot {
 namespace {
 
 using internal::Context;
+
+// An error tells the length, never the key.
+void decode_cookie_keys(Context& context) {
+  const auto& keys = context.message.cookie_key();
+  if (static_cast<std::size_t>(keys.size()) > kCookieKeysMax)
+    context.errors.add("cookie_key", internal::sentence("At most ", kCookieKeysMax, " keys; leave the oldest out."));
+  for (int i = 0; i < keys.size(); ++i) {
+    SipKey key;
+    if (keys[i].size() != sizeof key) {
+      context.errors.add(internal::at("cookie_key", i, ""),
+                         internal::sentence("A key has ", sizeof key, " bytes and this one ", keys[i].size(), "."));
+      continue;
+    }
+    std::memcpy(key.data(), keys[i].data(), sizeof key);
+    context.out.cookie_keys.push_back(key);
+  }
+}
 
 void decode(Context& context) {
   Snapshot& out = context.out;
@@ -15,7 +34,10 @@ void decode(Context& context) {
   out.layout = context.input.previous == nullptr ? 1 : context.input.previous->layout + 1;
   out.drop_unmatched = context.message.drop_unmatched();
   if (out.generation == 0) context.errors.add("generation", "0 means that nothing runs; number snapshots from 1.");
+  decode_cookie_keys(context);
+  internal::decode_groups(context);
   internal::decode_interfaces(context);
+  internal::decode_routers(context);
   internal::decode_local_addresses(context);
   internal::decode_services(context);
   internal::decode_routes(context);
@@ -60,6 +82,7 @@ void assign_slots(Context& context) {
   for (std::size_t i = 0; i < out.backends.size(); ++i) out.backends[i].slot = assigned->backends[i];
   for (std::size_t i = 0; i < out.local_addresses.size(); ++i)
     out.local_addresses[i].slot = assigned->local_addresses[i];
+  internal::assign_groups(context);
 }
 
 }  // namespace
@@ -69,6 +92,7 @@ tl::expected<std::shared_ptr<const Snapshot>, std::vector<SnapshotError>> build(
   auto snapshot = std::make_shared<Snapshot>();
   Context context(message, input, *snapshot);
   if (internal::check_limits(context)) decode(context);
+  if (context.errors.empty()) internal::compile_http(context);
   if (context.errors.empty()) assign_slots(context);
   if (!context.errors.empty()) return tl::unexpected(context.errors.take());
   internal::build_tables(context);

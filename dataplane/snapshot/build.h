@@ -6,12 +6,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "dataplane/base/result.h"
 #include "dataplane/snapshot/model.h"
 #include "dataplane/snapshot/slot_table.h"
 
@@ -27,6 +29,11 @@ struct SnapshotError {
 };
 inline constexpr std::size_t kErrorsMax = 256;  // more are only counted
 
+// Makes of an HTTP service what its sessions use, or says what is wrong with it. Given by app: this folder knows no
+// HTTP.
+using CompileSite = std::function<Result<std::shared_ptr<const http::Site>>(
+    const Service& service, PoolId pool, const ProxySpec& proxy, const HttpSpec& http)>;
+
 struct BuildInput {
   std::span<const std::string> port_names;  // of the dataplane's command line, in its order
   const Snapshot* previous = nullptr;       // its Maglev tables are shared where membership and weights are the same
@@ -35,6 +42,7 @@ struct BuildInput {
   // Flows all workers together can hold; 0 = unknown. A backend's max_connections of at least this can never bind and
   // is dropped, which saves the workers the asking.
   std::uint32_t flow_limit = 0;
+  CompileSite compile_site = {};  // none: HTTP services are refused
 };
 
 tl::expected<std::shared_ptr<const Snapshot>, std::vector<SnapshotError>> build(const dataplane::v1::Snapshot& message,

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "dataplane/snapshot/testing.h"
 
 namespace headgate::snapshot {
@@ -50,6 +52,41 @@ std::string replaced(std::string_view from, std::string_view to) {
   const auto where = text.find(from);
   EXPECT_NE(where, std::string::npos) << from;
   return text.replace(where, from.size(), to);
+}
+
+std::string proxied(const std::string& proxy) {
+  return replaced("TCP mode: FULL_NAT pool_id: 11 }", "TCP_PROXY mode: FULL_NAT pool_id: 11 proxy { " + proxy + " } }");
+}
+
+TEST(Build, CookieKeysAreTakenInOrderAndNotShownWhenTheyAreWrong) {
+  testing::Source source;
+  const auto s = source.accept(with("cookie_key: \"0123456789abcdef\" cookie_key: \"fedcba9876543210\""));
+  ASSERT_EQ(s->cookie_keys.size(), 2u);
+  EXPECT_EQ(std::memcmp(s->cookie_keys[0].data(), "0123456789abcdef", 16), 0);
+  EXPECT_THAT(source.accept(kBase)->cookie_keys, IsEmpty());
+  EXPECT_THAT(source.refuse(with("cookie_key: \"secret\"")),
+              ElementsAre("cookie_key[0]: A key has 16 bytes and this one 6."));
+  std::string many;
+  for (int i = 0; i < 4; ++i) many += "cookie_key: \"0123456789abcdef\" ";
+  EXPECT_THAT(source.refuse(with(many)), ElementsAre("cookie_key: At most 3 keys; leave the oldest out."));
+}
+
+TEST(Build, AProxiedServiceKnowsItsTimesAndIsFoundById) {
+  testing::Source source;
+  const auto s = source.accept(
+      proxied("connect_timeout_ms: 250 queue_limit: 7 header_from: \"192.0.2.0/25\" send_header: PROXY_HEADER_V2"));
+  const Service& service = *s->service_of(ServiceId{21});
+  EXPECT_EQ(service.ends, Ends::tcp_proxy);
+  EXPECT_EQ(service.protocol, kProtocolTcp);
+  EXPECT_EQ(service.proxy->connect_timeout, 250 * kMillisecond);
+  EXPECT_EQ(service.proxy->connect_attempts, 3u);
+  EXPECT_EQ(service.proxy->idle_timeout, 300 * kSecond);
+  EXPECT_EQ(service.proxy->queue_limit, 7u);
+  EXPECT_TRUE(service.proxy->header_from.at(0).contains(ip("192.0.2.10")));
+  EXPECT_EQ(service.proxy->send_header, ProxyHeader::v2);
+  EXPECT_EQ(s->pool_of(PoolId{12})->id, PoolId{12});
+  EXPECT_EQ(s->backend_of(BackendId{104})->address, ip("10.10.0.31"));
+  EXPECT_EQ(s->backend_of(BackendId{999}), nullptr);
 }
 
 TEST(Build, AnAcceptedMessageBecomesWhatAPacketNeeds) {
@@ -212,7 +249,32 @@ const Refusal kRefusals[] = {
     {"ServicesOverlap", replaced("192.0.2.101", "192.0.2.100"), "service[1].address", "service[0] has the same"},
     {"DanglingPool", replaced("NAT pool_id: 11", "NAT pool_id: 99"), "service[0].pool_id", "no pool with id 99"},
     {"ServicePort", replaced("port: 80 protocol", "port: 0 protocol"), "service[0].port", "1 to 65535"},
-    {"NoProtocol", replaced("protocol: TCP", ""), "service[0].protocol", "TCP or UDP"},
+    {"NoProtocol", replaced("protocol: TCP", ""), "service[0].protocol", "TCP, UDP, TCP_PROXY or HTTP"},
+    {"ProxyInModeNat", replaced("TCP mode: NAT", "TCP_PROXY mode: NAT"), "service[1].mode", "use FULL_NAT"},
+    {"ProxyOfPlainTcp", replaced("pool_id: 11 }", "pool_id: 11 proxy {} }"), "service[0].proxy", "TCP_PROXY and HTTP"},
+    {"HttpOfProxy", replaced("TCP mode: FULL_NAT pool_id: 11 }", "TCP_PROXY mode: FULL_NAT pool_id: 11 http {} }"),
+     "service[0].http", "Only services of protocol HTTP"},
+    {"ProxyTimeout", proxied("connect_timeout_ms: 3600001"), "service[0].proxy.connect_timeout_ms", "at most 3600000"},
+    {"ProxyIdle", proxied("idle_timeout_s: 604801"), "service[0].proxy.idle_timeout_s", "at most 604800"},
+    {"ProxyAttempts", proxied("connect_attempts: 9"), "service[0].proxy.connect_attempts", "at most 8"},
+    {"ProxyQueue", proxied("queue_limit: 65537"), "service[0].proxy.queue_limit", "at most 65536"},
+    {"ProxyPrefix", proxied("header_from: \"10.0.0.0/8\" header_from: \"nowhere\""), "service[0].proxy.header_from[1]",
+     ""},
+    {"ProxyHeader", proxied("send_header: 7"), "service[0].proxy.send_header", "PROXY_HEADER_V2"},
+    {"HttpWithoutCompiler", replaced("TCP mode: FULL_NAT", "HTTP mode: FULL_NAT"), "service[0].protocol",
+     "serves no HTTP"},
+    {"HttpPoolOfRoute",
+     replaced("TCP mode: FULL_NAT pool_id: 11 }",
+              "HTTP mode: FULL_NAT pool_id: 11 http { route { id: 1 pool_id: 99 } } }"),
+     "service[0].http.route[0].pool_id", "no pool with id 99"},
+    {"HttpRouteTwice",
+     replaced("TCP mode: FULL_NAT pool_id: 11 }",
+              "HTTP mode: FULL_NAT pool_id: 11 http { route { id: 1 } route { id: 1 } } }"),
+     "service[0].http.route[1].id", "used twice"},
+    {"HttpStatus",
+     replaced("TCP mode: FULL_NAT pool_id: 11 }",
+              "HTTP mode: FULL_NAT pool_id: 11 http { route { id: 1 status: 99 } } }"),
+     "service[0].http.route[0].status", "200 to 599"},
     {"NoMode", replaced("mode: FULL_NAT", ""), "service[0].mode", "FULL_NAT, NAT, DSR or TUNNEL"},
     {"NoLocalAddressOfTheFamily", replaced("address: \"10.10.0.64\" interface_id: 2", "address: \"2001:db8:1::64\""),
      "service[0].local_address_id", "add an IPv4 local address"},

@@ -95,6 +95,7 @@ bool check_limits(Context& context) {
   check_count(context, "local_address", m.local_address_size(), kLocalAddressesMax);
   check_count(context, "pool", m.pool_size(), kPoolsMax);
   check_count(context, "service", m.service_size(), kServicesMax);
+  check_count(context, "failover.group", m.failover().group_size(), vrrp::kGroupsMax);
   if (!context.errors.empty()) return false;
 
   std::size_t backends = 0, maglev_pools = 0, on_link = 0, snat = 0;
@@ -106,6 +107,7 @@ bool check_limits(Context& context) {
     const pb::Interface& interface = m.interface(i);
     check_count(context, at("interface", i, "prefix"), interface.prefix_size(), kInterfaceEntriesMax);
     check_count(context, at("interface", i, "address"), interface.address_size(), kInterfaceEntriesMax);
+    check_count(context, at("interface", i, "floating"), interface.floating_size(), kInterfaceEntriesMax);
     check_count(context, at("interface", i, "snat_address"), interface.snat_address_size(), kInterfaceEntriesMax);
     on_link += static_cast<std::size_t>(interface.prefix_size());
     snat += static_cast<std::size_t>(interface.snat_address_size());

@@ -3,6 +3,7 @@
 // message.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +49,8 @@ class Errors {
 // Who else uses an address of ours, for messages and conflicts.
 struct OwnUse {
   bool interface_address = false, local_address = false, service = false, snat = false;
+  bool grouped = false;        // said for one of its uses
+  std::uint32_t group_id = 0;  // of that use; 0: none
 };
 
 // What checks of services need to know of a pool, so that a pool of many services is walked once.
@@ -70,11 +73,13 @@ struct Context {
 
   std::unordered_map<std::uint32_t, std::uint16_t> interface_by_id, pool_by_id, local_address_by_id;
   std::unordered_map<std::string_view, std::uint16_t> interface_by_name;
+  std::unordered_map<std::uint32_t, std::uint16_t> group_by_id;
   std::unordered_map<IpAddress, OwnUse, AddressHash> own;
   std::vector<PoolFacts> pool_facts;
   // On-link prefixes alone: an own address is answered for on the interface whose prefix holds it, whatever routes say.
   std::vector<Route> on_link_routes;
   RouteTable on_link;
+  std::map<int, HttpSpec> http;  // by position of its service
 
   const Route* on_link_route(const IpAddress& address) const {
     const std::uint16_t index = on_link.find(address);
@@ -99,20 +104,28 @@ std::string name_problem(const std::string& name);
 
 // In this order. Each reads what the earlier ones wrote.
 bool check_limits(Context& context);  // false: too large to look at
+void decode_groups(Context& context);
+// An address of ours is of one group, or of none, whatever it is used for. Nothing when the id is unknown.
+void note_group(Context& context, const std::string& path, const IpAddress& address, std::uint32_t group_id);
 void decode_interfaces(Context& context);
+void decode_routers(Context& context);  // of groups: they name interfaces
 void decode_local_addresses(Context& context);
 void decode_services(Context& context);
+// Proxy and Http of service i, after its protocol is known.
+void decode_proxy(Context& context, int i, Service& out);
 void decode_routes(Context& context);
 void decode_pools(Context& context);
 // A backend's health, weight and drain, of a snapshot or an update.
 void decode_state(Errors& errors, const std::string& path, std::uint32_t weight, pb::Health health, bool drain,
                   Backend& out);
 void check_services(Context& context);  // against pools and local addresses
+void compile_http(Context& context);    // after all of them were decoded without an error
 void decode_timeouts(Context& context);
 void decode_probe(Context& context);
 
 // After a decoding without errors and with slots: the tables that packets are looked up in.
 void build_tables(Context& context);
+void assign_groups(Context& context);  // slots and virtual MACs
 // The part of them that follows from backends' states. `previous`: may share Maglev tables; null for none.
 void fill_pool(Snapshot& out, Pool& pool, const Snapshot* previous);
 void decide_pings(Snapshot& out, std::uint64_t hash_key);

@@ -1,5 +1,6 @@
 // Interfaces, own addresses, routes, timeouts, probe.
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/snapshot/decode.h"
 
@@ -108,6 +109,21 @@ void decode_own_addresses(Context& context, int i, const pb::Interface& in, Inte
       context.errors.add(path(), sentence(to_string(*address), " is an interface's address already; remove one."));
     }
     use.interface_address = true;
+    note_group(context, path(), *address, 0);
+    out.addresses.push_back(*address);
+  }
+  for (int f = 0; f < in.floating_size(); ++f) {
+    const auto path = [&] { return at(at("interface", i), "floating", f, "address"); };
+    const auto address = decode_address(context, path, in.floating(f).address());
+    if (!address) continue;
+    if (std::ranges::none_of(out.prefixes, [&](const IpPrefix& p) { return p.contains(*address); })) {
+      context.errors.add(
+          path(), sentence(to_string(*address), " is outside the interface's prefixes; add its prefix or move it."));
+    }
+    if (std::exchange(context.own[*address].interface_address, true)) {
+      context.errors.add(path(), sentence(to_string(*address), " is an interface's address already; remove one."));
+    }
+    note_group(context, path(), *address, in.floating(f).group_id());
     out.addresses.push_back(*address);
   }
 }
@@ -258,6 +274,8 @@ void decode_local_addresses(Context& context) {
                                           "of its ports for flows, so choose another."));
     }
     use.local_address = true;
+    out.allocates = !in.allocate_elsewhere();
+    note_group(context, at("local_address", i, "group_id"), *address, in.group_id());
   }
   decode_snat_addresses(context);
 }

@@ -40,6 +40,7 @@ void decode_service_address(Context& context, int i, const pb::Service& in, Serv
                                         "to flows, so choose another for one of the two."));
   }
   use.service = true;
+  note_group(context, at("service", i, "group_id"), *address, in.group_id());
 }
 
 void decode_service_ports(Context& context, int i, const pb::Service& in, Service& out) {
@@ -64,8 +65,17 @@ void decode_service_enums(Context& context, int i, const pb::Service& in, Servic
     case pb::UDP:
       out.protocol = kProtocolUdp;
       break;
+    case pb::TCP_PROXY:
+      out.protocol = kProtocolTcp;
+      out.ends = Ends::tcp_proxy;
+      break;
+    case pb::HTTP:
+      out.protocol = kProtocolTcp;
+      out.ends = Ends::http;
+      break;
     default:
-      context.errors.add(at("service", i, "protocol"), "The protocol is missing or unknown; use TCP or UDP.");
+      context.errors.add(at("service", i, "protocol"),
+                         "The protocol is missing or unknown; use TCP, UDP, TCP_PROXY or HTTP.");
   }
   switch (in.mode()) {
     case pb::FULL_NAT:
@@ -111,6 +121,7 @@ void decode_services(Context& context) {
     decode_service_address(context, i, in, out);
     decode_service_ports(context, i, in, out);
     decode_service_enums(context, i, in, out);
+    decode_proxy(context, i, out);
     if (out.address.is_unspecified() || out.port == 0 || out.protocol == 0) continue;
     const auto [other, fresh] = endpoints.emplace(Endpoint{out.address, out.port, out.protocol}, i);
     if (fresh) continue;
@@ -352,6 +363,26 @@ void check_family(Context& context, int i, const Service& service, const PoolFac
                "service's family, or mode TUNNEL."));
 }
 
+// As for the service's own pool.
+void check_pools_of_routes(Context& context, int i, const Service& service) {
+  const auto http = context.http.find(i);
+  if (http == context.http.end()) return;
+  for (std::size_t r = 0; r < http->second.routes.size(); ++r) {
+    const PoolId* id = std::get_if<PoolId>(&http->second.routes[r].action);
+    if (id == nullptr) continue;
+    const std::string path = at(at("service", i, "http"), "route", static_cast<int>(r), "pool_id");
+    const auto pool = context.pool_by_id.find(id->value);
+    if (pool == context.pool_by_id.end()) {
+      context.errors.add(path, sentence("There is no pool with id ", id->value, "; name an existing one."));
+      continue;
+    }
+    PoolFacts& facts = context.pool_facts[pool->second];
+    facts.used = true;
+    if ((service.address.is_v4() ? facts.first_v6 : facts.first_v4) >= 0)
+      context.errors.add(path, "The pool has backends of another family than the service; use one of its family.");
+  }
+}
+
 void check_one_directional(Context& context, int i, const Service& service, const PoolFacts& facts) {
   if (service.mode != Mode::dsr && service.mode != Mode::tunnel) return;
   for (const int position : {facts.lowest_port, facts.highest_port}) {
@@ -374,9 +405,17 @@ struct Locals {
   std::vector<std::uint16_t>& of(const IpAddress& address) { return address.is_v4() ? v4 : v6; }
 };
 
-void add_local_address(const Context& context, Locals& locals, std::uint16_t index) {
+// Of the service's group only: a flow lives on one box, and with it its local address. Not those from which the other
+// box opens flows.
+void add_local_address(const Context& context, Locals& locals, const IpAddress& service, std::uint16_t index) {
   const LocalAddress& local = context.out.local_addresses[index];
-  if (!local.address.is_unspecified()) locals.of(local.address).push_back(index);
+  if (local.address.is_unspecified() || !local.allocates || service.is_unspecified()) return;
+  if (context.own.at(local.address).group_id != context.own.at(service).group_id) return;
+  locals.of(local.address).push_back(index);
+}
+
+bool service_in_group(const Context& context, const Service& service) {
+  return context.own.at(service.address).group_id != 0;
 }
 
 void choose_local_addresses(Context& context, int i, const pb::Service& in, Service& service) {
@@ -394,19 +433,22 @@ void choose_local_addresses(Context& context, int i, const pb::Service& in, Serv
       context.errors.add(path(), sentence("Id ", in.local_address_id(a), " is listed twice; remove one."));
       continue;
     }
-    add_local_address(context, locals, found->second);
+    add_local_address(context, locals, service.address, found->second);
   }
   if (in.local_address_id_size() == 0) {
     const auto own = static_cast<std::size_t>(context.message.local_address_size());  // snat addresses come after these
-    for (std::size_t l = 0; l < own; ++l) add_local_address(context, locals, static_cast<std::uint16_t>(l));
+    for (std::size_t l = 0; l < own; ++l)
+      add_local_address(context, locals, service.address, static_cast<std::uint16_t>(l));
   }
   service.local_v4 = SharedArray(std::move(locals.v4));
   service.local_v6 = SharedArray(std::move(locals.v6));
   if (service.mode != Mode::full_nat || service.address.is_unspecified()) return;
   if (!(service.address.is_v4() ? service.local_v4 : service.local_v6).empty()) return;
   const std::string_view family = service.address.is_v4() ? "IPv4" : "IPv6";
-  context.errors.add(at("service", i, "local_address_id"),
-                     sentence("FULL_NAT needs a local address to send from; add an ", family, " local address."));
+  context.errors.add(
+      at("service", i, "local_address_id"),
+      sentence("FULL_NAT needs a local address to send from; add an ", family,
+               service_in_group(context, service) ? " local address of its group for this box." : " local address."));
 }
 
 }  // namespace
@@ -429,6 +471,7 @@ void check_services(Context& context) {
     PoolFacts& facts = context.pool_facts[service.pool];
     facts.used = true;
     check_family(context, i, service, facts);
+    check_pools_of_routes(context, i, service);
     check_one_directional(context, i, service, facts);
     if (service.mode == Mode::nat) nat_endpoints += context.out.pools[service.pool].backend_count;
   }

@@ -20,8 +20,15 @@
 #include "dataplane/base/ids.h"
 #include "dataplane/base/keyed_hash.h"
 #include "dataplane/base/shared_array.h"
+#include "dataplane/base/siphash.h"
 #include "dataplane/base/time.h"
 #include "dataplane/base/tuple.h"
+#include "dataplane/snapshot/http_spec.h"
+#include "dataplane/vrrp/group.h"
+
+namespace headgate::http {
+struct Site;  // an HTTP service as its sessions use it; made by BuildInput::compile_site
+}
 
 namespace headgate::snapshot {
 
@@ -41,6 +48,15 @@ inline constexpr std::size_t kMaglevPoolsMax = 1024;     // 128 KiB each
 inline constexpr std::size_t kNatEndpointsMax = 262144;  // (backend, port, protocol) of services in mode nat
 inline constexpr std::size_t kNameBytesMax = 255;
 inline constexpr std::uint32_t kTimeoutSecondsMax = 1'000'000;  // flows count milliseconds in 32 bits
+inline constexpr std::uint32_t kProxyTimeoutMsMax = 3'600'000;
+inline constexpr std::uint32_t kProxyTimeoutSecondsMax = 604'800;  // a week
+inline constexpr std::uint32_t kConnectAttemptsMax = 8;
+inline constexpr std::uint32_t kQueueLimitMax = 65'536;
+inline constexpr std::size_t kProxyPrefixesMax = 256;  // header_from, or trusted, of one service
+inline constexpr std::size_t kHttpRoutesMax = 1024;    // of one service
+inline constexpr std::size_t kHttpRulesMax = 256;      // header rules or conditions of one service or route
+inline constexpr std::size_t kCookieKeysMax = 3;
+inline constexpr std::size_t kHttpTextMax = 4096;               // bytes of any text of a rule or route
 inline constexpr std::uint16_t kMtuMin = 1280, kMtuMax = 9000;  // RFC 8200 section 5; our largest buffers
 // Slots: twice the limit, so that a whole configuration can be replaced while flows still hold all of the old one.
 inline constexpr std::size_t kServiceSlots = 2 * kServicesMax;
@@ -52,7 +68,14 @@ enum class Mode : std::uint8_t { full_nat, nat, dsr, tunnel };
 enum class Algorithm : std::uint8_t { round_robin, least_connections, source_hash, maglev };
 enum class Encapsulation : std::uint8_t { ipip, gue };
 enum class RemovalPolicy : std::uint8_t { keep, reset, rehash };
+// What becomes of a service's connections: forwarded packet by packet, or ended here, with others to backends.
+enum class Ends : std::uint8_t { forwarded, tcp_proxy, http };
 enum class Egress : std::uint8_t { drop, route, snat };
+
+// A group's number in masks and in flows: stays with its id. 0 is no group: what always is ours.
+using GroupSlot = std::uint8_t;
+inline constexpr GroupSlot kNoGroup = 0;
+static_assert(vrrp::kGroupsMax == 63, "one bit of a word each, and one for no group");
 
 struct Interface {
   InterfaceId id;
@@ -62,8 +85,9 @@ struct Interface {
   std::uint16_t mtu = 1500;
   bool gateway = false;
   Egress egress = Egress::drop;
+  GroupSlot group = kNoGroup;  // of the first address that floats: whose box the servers' own traffic goes by
   std::vector<IpPrefix> prefixes;
-  std::vector<IpAddress> addresses;
+  std::vector<IpAddress> addresses;           // those that float included
   std::vector<std::uint16_t> snat_addresses;  // indices into Snapshot::local_addresses (they are entered there too)
   // An address of ours to resolve neighbors from, per on-link prefix (same order as `prefixes`); unspecified when there
   // is none.
@@ -84,6 +108,8 @@ struct LocalAddress {
   Slot slot = kNoSlot;  // stays with the address, not the id: the local ports in use belong to the address
   IpAddress address;
   std::uint16_t interface = kNone;  // kNone: in no on-link prefix, so routed to us
+  GroupSlot group = kNoGroup;
+  bool allocates = true;  // false: the other box opens flows from it, we only answer for it while the group is here
 };
 
 struct Backend {
@@ -132,9 +158,23 @@ struct Service {
   std::uint16_t gue_port = 6080;
   bool ping = true;
   bool reset_on_expiry = true;
+  GroupSlot group = kNoGroup;
   IpAddress address;
-  // Indices into Snapshot::local_addresses usable towards backends of that family.
+  // Indices into Snapshot::local_addresses usable towards backends of that family: those of the service's group from
+  // which this box may open flows.
   SharedArray<std::uint16_t> local_v4, local_v6;
+  Ends ends = Ends::forwarded;
+  std::shared_ptr<const ProxySpec> proxy;  // tcp_proxy, http
+  std::shared_ptr<const http::Site> site;  // http
+  bool proxied() const { return ends != Ends::forwarded; }
+};
+
+// Addresses that fail over together (vrrp/group.h).
+struct Group {
+  GroupSlot slot = kNoGroup;
+  bool virtual_mac = true;
+  vrrp::GroupConfig config;
+  std::vector<std::uint16_t> interfaces;  // of config.routers, in their order
 };
 
 // Of services, pools and backends, by position: for people, apart from what packets touch.
@@ -147,7 +187,9 @@ struct OwnAddress {
   std::uint16_t interface = kNone;      // interface whose prefix holds it (we answer ARP/ND there), or kNone
   std::uint16_t local_address = kNone;  // index
   bool service = false;
-  bool answers_ping = false;  // one of its services wants ping answered and has a backend that can serve
+  GroupSlot group = kNoGroup;  // ours only while this group is active
+  std::uint8_t vrid = 0;       // answered for with this virtual MAC; 0: with the port's
+  bool answers_ping = false;   // one of its services wants ping answered and has a backend that can serve
   bool interface_address = false;
 };
 
@@ -204,6 +246,7 @@ struct Snapshot {
   std::uint64_t layout = 0;
   std::string digest;
   bool drop_unmatched = false;
+  std::vector<SipKey> cookie_keys;  // of persistence cookies: the first signs, all are believed; none: the worker's own
 
   std::vector<Interface> interfaces;
   std::vector<Route> routes;  // the on-link prefixes are in it too, as routes with an unspecified gateway
@@ -212,6 +255,10 @@ struct Snapshot {
   std::vector<Backend> backends;
   std::vector<Pool> pools;
   std::vector<Service> services;
+  std::vector<Group> groups;
+  Nanos control_grace = 30 * kSecond;
+  // For probes and the like, which work whether a group is here or not: local addresses of no group, by family.
+  std::vector<std::uint16_t> own_local_v4, own_local_v6;
   std::shared_ptr<const Names> names;
   Timeouts timeouts;
 
@@ -233,6 +280,8 @@ struct Snapshot {
   std::vector<DepartedEndpoint> departed_nat_endpoints;
 
   std::vector<std::uint16_t> service_by_slot, pool_by_slot, backend_by_slot;  // kNone when gone
+  // Where something is that is named by id, not by a packet.
+  FlatMap<std::uint32_t, std::uint16_t, IdHash> services_by_id, pools_by_id, backends_by_id;
 
   std::uint16_t probe_port = kNone;  // index of a port
   IpPrefix probe_v4, probe_v6;       // length 0 = none
@@ -253,6 +302,9 @@ struct Snapshot {
   const Backend* backend_of_slot(Slot slot) const {
     return slot < backend_by_slot.size() && backend_by_slot[slot] != kNone ? &backends[backend_by_slot[slot]] : nullptr;
   }
+  const Service* service_of(ServiceId id) const { return entry_of(services, services_by_id, id.value); }
+  const Pool* pool_of(PoolId id) const { return entry_of(pools, pools_by_id, id.value); }
+  const Backend* backend_of(BackendId id) const { return entry_of(backends, backends_by_id, id.value); }
   const Interface* interface_at(std::uint16_t port, std::uint16_t vlan) const {
     if (port >= interfaces_by_port.size()) return nullptr;
     for (const PortVlan& entry : interfaces_by_port[port]) {
@@ -266,6 +318,11 @@ struct Snapshot {
   }
 
  private:
+  template <class Entry, class Map>
+  static const Entry* entry_of(const std::vector<Entry>& entries, const Map& map, std::uint32_t id) {
+    const std::uint16_t* index = map.find(id);
+    return index == nullptr ? nullptr : &entries[*index];
+  }
   template <class Entry>
   static std::size_t position(const std::vector<Entry>& entries, const Entry& entry) {
     return static_cast<std::size_t>(&entry - entries.data());

@@ -1,5 +1,7 @@
 #include "dataplane/snapshot/slot_table.h"
 
+#include <algorithm>
+
 #include "dataplane/base/check.h"
 
 namespace headgate::snapshot {
@@ -20,6 +22,27 @@ tl::expected<SlotTable::Assignment, SlotKind> SlotTable::assign(const Request& r
   if (!local_addresses_.fits(request.local_addresses)) return tl::unexpected(SlotKind::local_address);
   return Assignment{services_.assign(request.services), pools_.assign(request.pools),
                     backends_.assign(request.backends), local_addresses_.assign(request.local_addresses)};
+}
+
+std::vector<GroupSlot> SlotTable::assign_groups(std::span<const std::uint32_t> ids) {
+  HEADGATE_CHECK(ids.size() <= vrrp::kGroupsMax);
+  ++group_round_;
+  std::vector<GroupSlot> slots(ids.size(), kNoGroup);
+  const auto take = [&](std::size_t i, std::size_t slot) {
+    group_of_slot_[slot] = ids[i];
+    group_used_[slot] = group_round_;
+    slots[i] = static_cast<GroupSlot>(slot);
+  };
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto known = std::find(group_of_slot_.begin() + 1, group_of_slot_.end(), ids[i]);
+    if (known != group_of_slot_.end()) take(i, static_cast<std::size_t>(known - group_of_slot_.begin()));
+  }
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (slots[i] != kNoGroup) continue;
+    const auto oldest = std::min_element(group_used_.begin() + 1, group_used_.end());
+    take(i, static_cast<std::size_t>(oldest - group_used_.begin()));
+  }
+  return slots;
 }
 
 std::vector<Slot> SlotTable::retired(SlotKind kind) const {

@@ -122,6 +122,10 @@ class SlotTable {
   // has too few slots left, and nothing changed. Requires: no duplicates within a kind.
   tl::expected<Assignment, SlotKind> assign(const Request& request);
 
+  // 1 to 63 for each of these ids, the one it had before if possible. With all in use, that of a group which left
+  // longest ago is given away, whatever flows it still has. Requires: ids.size() <= vrrp::kGroupsMax, no duplicates.
+  std::vector<GroupSlot> assign_groups(std::span<const std::uint32_t> ids);
+
   std::vector<Slot> retired(SlotKind kind) const;
   // False, and no change, unless the slot is retired (its id came back meanwhile, or it was released already).
   bool release(SlotKind kind, Slot slot);
@@ -135,6 +139,9 @@ class SlotTable {
  private:
   internal::SlotMap<std::uint32_t, IdHash> services_, pools_, backends_;
   internal::SlotMap<IpAddress, AddressHash> local_addresses_;
+  std::array<std::uint32_t, vrrp::kGroupsMax + 1> group_of_slot_{};  // id; 0: never used
+  std::array<std::uint64_t, vrrp::kGroupsMax + 1> group_used_{};     // when it was last asked for
+  std::uint64_t group_round_ = 0;
 };
 
 }  // namespace headgate::snapshot

@@ -17,12 +17,38 @@ std::vector<std::uint16_t> positions_by_slot(const std::vector<Entry>& entries) 
   return positions;
 }
 
+template <class Entry>
+FlatMap<std::uint32_t, std::uint16_t, IdHash> positions_by_id(const std::vector<Entry>& entries,
+                                                              std::uint64_t hash_key) {
+  std::vector<std::pair<std::uint32_t, std::uint16_t>> positions;
+  positions.reserve(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    positions.push_back({entries[i].id.value, static_cast<std::uint16_t>(i)});
+  return {positions, IdHash{hash_key}};
+}
+
 void index_ports(Context& context) {
   Snapshot& out = context.out;
   out.interfaces_by_port.resize(context.input.port_names.size());
   for (std::size_t i = 0; i < out.interfaces.size(); ++i) {
     const Interface& interface = out.interfaces[i];
     out.interfaces_by_port[interface.port].push_back({interface.vlan, static_cast<std::uint16_t>(i)});
+  }
+}
+
+// Its group, and by which MAC it is reached: that of the group's router on its network, if there is one.
+void assign_group(const Context& context, const IpAddress& address, OwnAddress& entry) {
+  const Snapshot& out = context.out;
+  if (entry.local_address != kNone) entry.group = out.local_addresses[entry.local_address].group;
+  const auto use = context.own.find(address);
+  if (use != context.own.end() && use->second.group_id != 0) {
+    entry.group = out.groups[context.group_by_id.at(use->second.group_id)].slot;
+  }
+  const auto group = std::ranges::find(out.groups, entry.group, &Group::slot);
+  if (group == out.groups.end() || !group->virtual_mac) return;
+  for (std::size_t r = 0; r < group->interfaces.size(); ++r) {
+    const vrrp::RouterConfig& router = group->config.routers[r];
+    if (group->interfaces[r] == entry.interface && router.v6 == !address.is_v4()) entry.vrid = router.vrid;
   }
 }
 
@@ -45,16 +71,19 @@ void index_own_addresses(Context& context) {
     entry.service = true;
     if (entry.interface == kNone) entry.interface = context.on_link_interface(service.address);
   }
+  for (auto& [address, entry] : own) assign_group(context, address, entry);
   const std::vector<std::pair<IpAddress, OwnAddress>> entries(own.begin(), own.end());
   out.own_addresses = {entries, AddressHash{context.input.hash_key}};
 }
 
-// Interface addresses first, then local addresses, then service addresses: the first of ours inside each prefix.
+// Interface addresses first, then local addresses, then service addresses: the first of ours inside each prefix. Before
+// all others those of no group, which are ours whichever box is active.
 void choose_resolvers(Context& context) {
   Snapshot& out = context.out;
+  const auto stays = [&out](const IpAddress& address) { return out.own_addresses.find(address)->group == kNoGroup; };
   for (Interface& interface : out.interfaces) {
     for (const IpPrefix& prefix : interface.prefixes) {
-      const auto inside = [&](const IpAddress& a) { return prefix.contains(a); };
+      const auto inside = [&](const IpAddress& a) { return prefix.contains(a) && stays(a); };
       const auto found = std::ranges::find_if(interface.addresses, inside);
       interface.resolve_from.push_back(found == interface.addresses.end() ? IpAddress{} : *found);
     }
@@ -67,8 +96,22 @@ void choose_resolvers(Context& context) {
     IpAddress& chosen = interface.resolve_from[static_cast<std::size_t>(prefix)];
     if (chosen.is_unspecified()) chosen = address;
   };
-  for (const LocalAddress& local : out.local_addresses) offer(local.address);
-  for (const Service& service : out.services) offer(service.address);
+  for (const bool staying : {true, false}) {
+    const auto offer_if = [&](const IpAddress& address) {
+      if (stays(address) == staying) offer(address);
+    };
+    for (const LocalAddress& local : out.local_addresses) offer_if(local.address);
+    for (const Service& service : out.services) offer_if(service.address);
+  }
+  // What floats comes last: better than nothing while the group is here.
+  for (const Interface& interface : out.interfaces) {
+    for (const IpAddress& address : interface.addresses) offer(address);
+  }
+  for (std::size_t i = 0; i < out.local_addresses.size(); ++i) {
+    const LocalAddress& local = out.local_addresses[i];
+    if (local.group != kNoGroup || local.id.value == 0) continue;
+    (local.address.is_v4() ? out.own_local_v4 : out.own_local_v6).push_back(static_cast<std::uint16_t>(i));
+  }
 }
 
 // Replies of flows that a removed backend keeps must still reach the worker that owns them: the endpoints of the
@@ -122,6 +165,13 @@ void index_endpoints(Context& context) {
 void index_probes(Context& context) {
   Snapshot& out = context.out;
   std::vector<std::uint16_t> service_of_pool(out.pools.size(), kNone);
+  for (const auto& [position, http] : context.http) {  // pools that only routes lead to
+    for (const HttpRoute& route : http.routes) {
+      const PoolId* id = std::get_if<PoolId>(&route.action);
+      const std::uint16_t* pool = id == nullptr ? nullptr : out.pools_by_id.find(id->value);
+      if (pool != nullptr) service_of_pool[*pool] = static_cast<std::uint16_t>(position);
+    }
+  }
   for (std::size_t i = out.services.size(); i-- > 0;)
     service_of_pool[out.services[i].pool] = static_cast<std::uint16_t>(i);
   std::vector<std::pair<std::uint32_t, Snapshot::ProbeTarget>> entries;
@@ -209,6 +259,9 @@ void build_tables(Context& context) {
   out.pool_by_slot = positions_by_slot(out.pools);
   out.backend_by_slot = positions_by_slot(out.backends);
   for (Pool& pool : out.pools) fill_pool(out, pool, context.input.previous);
+  out.services_by_id = positions_by_id(out.services, context.input.hash_key);
+  out.pools_by_id = positions_by_id(out.pools, context.input.hash_key);
+  out.backends_by_id = positions_by_id(out.backends, context.input.hash_key);
   index_ports(context);
   index_own_addresses(context);
   decide_pings(out, context.input.hash_key);
