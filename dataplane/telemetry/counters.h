@@ -1,28 +1,18 @@
-// Counters with one writer, the worker, and any number of readers: relaxed atomics, plain add instructions, no locks.
-// Readers see each counter exactly, not all of them at one instant.
+// All that a worker counts (counter.h has the rule of it).
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cstdint>
-#include <memory>
 
 #include "dataplane/base/ids.h"
+#include "dataplane/telemetry/counter.h"
+#include "dataplane/telemetry/engine_counters.h"
 #include "dataplane/telemetry/exits.h"
+#include "dataplane/telemetry/session_counters.h"
 
 namespace headgate::telemetry {
-
-class Counter {
- public:
-  void add(std::uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-  void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
-  std::uint64_t read() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
 
 // From the client's point of view: in = towards the backend, out = towards the client.
 struct Traffic {
@@ -51,26 +41,17 @@ struct Refusals {
   }
 };
 
-// A fixed array whose pages become memory when first touched.
-template <class T>
-class CounterArray {
- public:
-  explicit CounterArray(std::size_t size) : size_(size), items_(std::make_unique<T[]>(size)) {}
-  T& operator[](std::size_t i) { return items_[i]; }
-  const T& operator[](std::size_t i) const { return items_[i]; }
-  std::size_t size() const { return size_; }
-
- private:
-  std::size_t size_;
-  std::unique_ptr<T[]> items_;
-};
-
 inline constexpr std::size_t kSteeredPorts = 64;
 inline constexpr unsigned kBatchClasses = 8;  // 0, 1, 2-3, 4-7, 8-15, 16-31, 32-63, 64 and more
 
 struct WorkerCounters {
   WorkerCounters(std::size_t services, std::size_t backends)
-      : service(services), backend(backends), service_refused(services), conduct(backends) {}
+      : service(services),
+        backend(backends),
+        service_refused(services),
+        conduct(backends),
+        sessions(services),
+        http(services) {}
 
   std::array<Counter, kDropReasons> drops;
   std::array<Counter, kDropReasons> answers;  // not forwarded either: the sender got a RST or an ICMP error, and why
@@ -78,14 +59,19 @@ struct WorkerCounters {
   std::array<Counter, kHandovers> handovers;
   std::array<Counter, kBatchClasses> batches;
   Counter steps, busy_steps, busy_ns, sleeps, flows_now, flows_shed, tx_dropped, neighbors_now, fragments_now;
+  std::array<Counter, kEngineCounters> engine;  // copies, see engine_counters.h
+  Counter connections_now, sessions_now, half_open_now, time_waits_now, tcp_memory_now;
+  Counter http_requests_now, http_idle_links_now;  // under way; connections to backends that wait for a request
   // Per port: did the NIC put packets on their owner's queue? All of the first 1,000 looked at, then 1 in 4,096.
   struct Steering {
     Counter matched, missed;
   };
   std::array<Steering, kSteeredPorts> steering;
-  CounterArray<Traffic> service, backend;  // by slot; a pool's traffic is the sum over its backends
-  CounterArray<Refusals> service_refused;  // by service slot
-  CounterArray<BackendConduct> conduct;    // by backend slot
+  CounterArray<Traffic> service, backend;   // by slot; a pool's traffic is the sum over its backends
+  CounterArray<Refusals> service_refused;   // by service slot
+  CounterArray<BackendConduct> conduct;     // by backend slot
+  SparseCounters<SessionConduct> sessions;  // by service slot, proxied ones
+  SparseCounters<HttpConduct> http;         // by service slot, HTTP
 
   static unsigned batch_class(std::size_t n) {
     return n == 0 ? 0 : std::min<unsigned>(kBatchClasses - 1, static_cast<unsigned>(std::bit_width(n)));

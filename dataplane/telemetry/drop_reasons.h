@@ -53,7 +53,10 @@ namespace headgate::telemetry {
   X(no_buffer,             "the packet buffer pool is empty") \
   X(port_gone,             "the port to send on does not exist any more") \
   X(flow_reset,            "the flow's backend was removed and the pool's policy is reset") \
-  X(duplicate_address,     "somebody else announces one of our addresses")
+  X(duplicate_address,     "somebody else announces one of our addresses") \
+  X(group_inactive,        "for an address whose group is not active on this box") \
+  X(proxy_fragment,        "fragment of a TCP segment for a connection that ends here; they are not put together") \
+  X(lease_ended,           "the group's active lease ended before the packet could be sent")
 // clang-format on
 
 enum class DropReason : std::uint8_t {

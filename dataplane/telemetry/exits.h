@@ -10,7 +10,8 @@ namespace headgate::telemetry {
 #define HEADGATE_EXITS(X)                                           \
   X(forwarded, "sent on towards a backend, a client or a next hop") \
   X(answered, "answered by the box itself: ping, RST, ICMP error")  \
-  X(consumed, "ARP, neighbor discovery: taken in")                  \
+  X(consumed, "ARP, neighbor discovery, VRRP: taken in")            \
+  X(proxied, "taken in by a connection that ends here")             \
   X(exception, "handed to the kernel")                              \
   X(handed_over, "given to the worker that owns it")                \
   X(held, "waits for a hardware address or its first fragment")     \
@@ -33,6 +34,7 @@ inline constexpr unsigned kExits = static_cast<unsigned>(Exit::count);
   X(connection_limit, "the backend's connections are counted by its home worker") \
   X(neighbor, "ARP and neighbor discovery are worker 0's")                        \
   X(exception, "the way to the kernel is worker 0's")                             \
+  X(advert, "adverts of the election are worker 0's")                             \
   X(transmit, "this worker has no transmit queue on the port")
 
 enum class Handover : std::uint8_t {
