@@ -43,8 +43,9 @@ struct Flow {
   std::uint16_t client_port, service_port, local_port, backend_port;
   std::uint8_t protocol;
   State state;
-  snapshot::Mode mode;
-  Kind kind;
+  snapshot::Mode mode : 4;
+  Kind kind : 4;
+  snapshot::GroupSlot group;  // forwarded only while it is active here
   Slot service_slot, backend_slot, local_slot;
   // limited: holds a token of its backend's connection limit. gue: tunnel mode keeps the GUE port in local_port.
   // reset_by_client: who sent the RST that closed it. unanswered: counted as one that its backend did not answer.

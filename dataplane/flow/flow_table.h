@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "dataplane/base/check.h"
+#include "dataplane/base/huge_array.h"
 #include "dataplane/base/keyed_hash.h"
 #include "dataplane/flow/flow.h"
-#include "dataplane/flow/huge_array.h"
 
 namespace headgate::flow {
 

@@ -19,11 +19,11 @@
 #include <optional>
 #include <span>
 
+#include "dataplane/base/huge_array.h"
 #include "dataplane/base/ids.h"
 #include "dataplane/base/keyed_hash.h"
 #include "dataplane/base/time.h"
 #include "dataplane/base/toeplitz.h"
-#include "dataplane/flow/huge_array.h"
 #include "dataplane/snapshot/model.h"
 #include "dataplane/telemetry/counters.h"
 

@@ -43,7 +43,11 @@ void Worker::send_frame(std::uint16_t port, std::span<const std::uint8_t> frame)
   std::memcpy(data, frame.data(), frame.size());
   Packet p;
   p.mbuf = mbuf;
+  // What speaks with a virtual MAC speaks for its group.
+  if (const snapshot::GroupSlot group = group_of_mac(port, frame.data() + 6); group != snapshot::kNoGroup)
+    sending_for_ = group;
   const Fate fate = transmit(p, port);
+  sending_for_ = snapshot::kNoGroup;
   if (fate.exit == Exit::dropped) {
     count_drop(fate.reason);
     rte_pktmbuf_free(mbuf);
@@ -181,6 +185,7 @@ void Worker::reset_both(Flow& flow) {
     return;  // one-way modes: the backend's numbers are unknown
   if (resets_left_ != 0) --resets_left_;
   if (flow.hop_epoch != hop_epoch_) resolve_hops(flow);
+  sending_for_ = flow.group;
   send_reset(flow, Direction::forward);
   send_reset(flow, Direction::reverse);
 }

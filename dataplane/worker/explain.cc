@@ -11,6 +11,8 @@ using Action = Decision::Action;
 
 namespace {
 
+constexpr std::uint16_t kBackendsShown = 32;
+
 const char* mode_name(snapshot::Mode mode) {
   switch (mode) {
     case snapshot::Mode::full_nat:
@@ -100,6 +102,58 @@ Explanation Worker::explain(std::span<const std::uint8_t> frame, std::uint16_t p
   return out;
 }
 
+Explanation Worker::explain_request(const RequestQuestion& question) const {
+  Explanation out;
+  const snapshot::Service* service = snapshot_ == nullptr ? nullptr : snapshot_->service_of(question.service);
+  if (service == nullptr || service->ends != snapshot::Ends::http || !proxies_) {
+    out.steps.push_back({"request", "the service is gone, or is none of HTTP"});
+    return out;
+  }
+  const http::RequestContext context{.client = question.client,
+                                     .client_port = question.client_port,
+                                     .service = service->address,
+                                     .service_port = service->port};
+  const http::ExplainedRequest explained = proxies_->http().explain(*service->site, context, question.text);
+  for (const auto& step : explained.steps) out.steps.push_back({step.stage, step.text});
+  if (explained.to != http::Direction::To::pool) return out;
+  const snapshot::Pool* pool = snapshot_->pool_of(explained.pool);
+  if (pool != nullptr) {
+    out.steps.push_back({"pool", snapshot_->name_of(*pool) + ", " + algorithm_name(pool->algorithm)});
+    describe_pool(out, *pool);
+  }
+  describe_choice(out, {.service = service->id,
+                        .pool = explained.pool,
+                        .client = explained.client,
+                        .client_port = question.client_port,
+                        .preferred = explained.preferred});
+  return out;
+}
+
+// Those of its backends that get nothing new.
+void Worker::describe_pool(Explanation& out, const snapshot::Pool& pool) const {
+  for (std::uint16_t i = 0; i < pool.backend_count && i < kBackendsShown; ++i) {
+    const snapshot::Backend& backend = snapshot_->backends[pool.first_backend + i];
+    if (!backend.usable()) {
+      out.steps.push_back({"backend", snapshot_->name_of(backend) + " takes no new flows: " + why_unusable(backend)});
+    } else if (backend.max_connections != 0 && shared_.limits.in_use(backend.slot) >= backend.max_connections) {
+      out.steps.push_back({"backend", snapshot_->name_of(backend) + " is at its limit of " +
+                                          std::to_string(backend.max_connections) + " connections"});
+    }
+  }
+}
+
+void Worker::describe_choice(Explanation& out, const tcp::Wish& wish) const {
+  const Proxies::WouldChoose choice = proxies_->would_choose(wish);
+  const snapshot::Backend* backend = choice.backend ? snapshot_->backend_of(choice.backend) : nullptr;
+  if (backend == nullptr) {
+    out.steps.push_back({"backend", choice.why});
+    return;
+  }
+  out.backend = backend->id;
+  out.steps.push_back({"backend", snapshot_->name_of(*backend) + " (" + to_string(backend->address) +
+                                      ") would be chosen, by " + choice.why});
+}
+
 void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
   const Decision& d = out.decision;
   const auto say = [&out](std::string stage, std::string text) {
@@ -115,18 +169,11 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
   }
   if (d.service != nullptr) {
     const snapshot::Pool& pool = snapshot_->pools[d.service->pool];
+    out.service = d.service->id;
     out.pool = pool.id;
     say("service", snapshot_->name_of(*d.service) + ", mode " + mode_name(d.service->mode) + ", pool " +
                        snapshot_->name_of(pool) + ", " + algorithm_name(pool.algorithm));
-    for (std::uint16_t i = 0; i < pool.backend_count && i < 32; ++i) {
-      const snapshot::Backend& backend = snapshot_->backends[pool.first_backend + i];
-      if (!backend.usable()) {
-        say("backend", snapshot_->name_of(backend) + " takes no new flows: " + why_unusable(backend));
-      } else if (backend.max_connections != 0 && shared_.limits.in_use(backend.slot) >= backend.max_connections) {
-        say("backend", snapshot_->name_of(backend) + " is at its limit of " + std::to_string(backend.max_connections) +
-                           " connections");
-      }
-    }
+    describe_pool(out, pool);
   }
   if (d.backend != snapshot::kNone) out.backend = snapshot_->backends[d.backend].id;
   switch (d.action) {
@@ -139,6 +186,10 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
         say("answer", p.info.tuple.protocol == kProtocolTcp ? "RST" : "ICMP port unreachable");
       break;
     }
+    case Action::advert:
+      say("failover", "an advert, for the election");
+      out.fate = {config_.index == 0 ? Exit::consumed : Exit::handed_over, DropReason::count};
+      break;
     case Action::ping:
       say("answer", "echo reply");
       out.fate = {Exit::answered, DropReason::count};
@@ -163,6 +214,26 @@ void Worker::describe(Explanation& out, const Packet& p, const Visit&) const {
       if (port.physical != snapshot::kNone) out.fate = {Exit::forwarded, DropReason::count};
       break;
     }
+    case Action::proxy:
+      say("connection", proxies_->engine().find(p.info.tuple).generation != 0
+                            ? "for a connection that ends here"
+                            : "for the TCP engine: a new connection, or one that just began or ended");
+      out.fate = {Exit::proxied, DropReason::count};
+      if (d.service == nullptr || proxies_->engine().find(p.info.tuple).generation != 0) break;
+      if (d.service->ends == snapshot::Ends::http) {
+        say("requests", "each chooses its backend: explain http says which");
+      } else {
+        describe_choice(out, {.service = d.service->id,
+                              .pool = out.pool,
+                              .client = p.info.tuple.src,
+                              .client_port = p.info.tuple.src_port,
+                              .connect = true});
+      }
+      break;
+    case Action::proxy_icmp:
+      say("connection", "an error about a segment of a connection that ends here");
+      out.fate = {Exit::consumed, DropReason::count};
+      break;
     case Action::hand_over:
       say("hand-over", telemetry::describe(d.handover));
       out.fate = {Exit::handed_over, DropReason::count};

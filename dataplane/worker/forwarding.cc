@@ -77,25 +77,30 @@ std::optional<Worker::Hop> Worker::next_hop(const IpAddress& target, std::uint64
   return Hop{chosen.gateway.is_unspecified() ? target : chosen.gateway, chosen.interface};
 }
 
+NeighborRef Worker::resolve_hop(const IpAddress& target, std::uint64_t hash) {
+  const std::optional<Hop> hop = next_hop(target, hash);
+  if (!hop) return neighbor::kNoNeighbor;
+  const NeighborRef ref = neighbors_.get(snapshot_->interfaces[hop->interface].id, hop->address, now_);
+  if (ref != neighbor::kNoNeighbor) hop_interface_[ref] = hop->interface;
+  return ref;
+}
+
+// get() may have made room by freeing an entry: then every cached ref is in doubt, those just got are not.
+void Worker::settle_hops() {
+  if (neighbors_.epoch() == neighbor_epoch_) return;
+  neighbor_epoch_ = neighbors_.epoch();
+  ++hop_epoch_;
+}
+
 void Worker::resolve_hops(Flow& flow) {
   const std::uint64_t hash = flows_.hash(flow.forward_tuple());
-  const auto resolve = [&](const IpAddress& target) -> NeighborRef {
-    const std::optional<Hop> hop = next_hop(target, hash);
-    if (!hop) return neighbor::kNoNeighbor;
-    const NeighborRef ref = neighbors_.get(snapshot_->interfaces[hop->interface].id, hop->address, now_);
-    if (ref != neighbor::kNoNeighbor) hop_interface_[ref] = hop->interface;
-    return ref;
-  };
+  const auto resolve = [&](const IpAddress& target) { return resolve_hop(target, hash); };
   flow.to_backend = resolve(frame_target(flow));
   // In dsr and tunnel mode nothing goes back through us: no need to know the client, who may be spoofed.
   flow.to_client = flow.kind == Kind::probe ? kToKernel
                    : flow.reverse_indexed   ? resolve(flow.client)
                                             : neighbor::kNoNeighbor;
-  // get() may have made room by freeing an entry: then every cached ref is in doubt, this one is not.
-  if (neighbors_.epoch() != neighbor_epoch_) {
-    neighbor_epoch_ = neighbors_.epoch();
-    ++hop_epoch_;
-  }
+  settle_hops();
   flow.hop_epoch = hop_epoch_;
 }
 
@@ -128,6 +133,7 @@ Fate Worker::predict_send(const Flow& flow, Direction direction, Hop& hop) const
 
 // What forward() would do, without doing it.
 Fate Worker::predict(const Packet& p, const Flow& flow, Direction direction) const {
+  if (!is_active(flow.group)) return drop(DropReason::group_inactive);
   if (p.info.ttl <= 1 && p.port != snapshot_->probe_port) return predict_icmp_error(p, DropReason::ttl_expired);
   Hop hop;
   const Fate fate = predict_send(flow, direction, hop);
@@ -140,6 +146,9 @@ Fate Worker::predict(const Packet& p, const Flow& flow, Direction direction) con
 
 Fate Worker::forward(Packet& p, Flow& flow, Direction direction) {
   const packet::PacketInfo& info = p.info;
+  if (!is_active(flow.group)) [[unlikely]]
+    return drop(DropReason::group_inactive);
+  sending_for_ = flow.group;
   const bool is_tcp = info.tuple.protocol == kProtocolTcp && !info.later_fragment();
   if (is_tcp && forward::must_rebind(flow, direction, info.tcp_flags)) {
     // Nothing ends on the word of a packet with a broken checksum.
@@ -310,7 +319,7 @@ Fate Worker::send_to(Packet& p, NeighborRef ref) {
   }
   // Held as a bare IP packet.
   rte_pktmbuf_adj(p.mbuf, p.info.l3_offset);
-  if (!neighbors_.hold(ref, neighbor::Held{.packet = p.mbuf})) {
+  if (!neighbors_.hold(ref, neighbor::Held{.packet = p.mbuf, .half_a = sending_for_})) {
     return drop(DropReason::neighbor_queue_full);
   }
   return {Exit::held, DropReason::count};
@@ -347,12 +356,13 @@ Fate Worker::transmit(Packet& p, std::uint16_t port) {
   if (port >= config_.ports.size()) return drop(DropReason::port_gone);
   p.mbuf->ol_flags = 0;
   if (config_.index < config_.ports[port].tx_queues) [[likely]] {
-    if (!tx_->push(port, p.mbuf)) return drop(DropReason::tx_full);
+    if (!tx_->push(port, p.mbuf, sending_for_)) return drop(DropReason::tx_full);
     return {Exit::forwarded, DropReason::count};
   }
   Message message;
   message.kind = Message::Kind::transmit;
   message.port = port;
+  message.group = sending_for_;
   message.mbuf = p.mbuf;
   if (!shared_.mailboxes.at(config_.index, 0).push(message)) return drop(DropReason::handover_full);
   counters_.handovers[static_cast<unsigned>(telemetry::Handover::transmit)].add(1);
@@ -378,6 +388,8 @@ Fate Worker::translate_icmp_error(Packet& p, const Decision& decision) {
   const bool hop = p.port != snapshot_->probe_port;
   if (hop && p.info.ttl <= 1) return drop(DropReason::ttl_expired);
   Flow& flow = *decision.flow;
+  if (!is_active(flow.group)) return drop(DropReason::group_inactive);
+  sending_for_ = flow.group;
   if (flow.hop_epoch != hop_epoch_) resolve_hops(flow);
   const bool to_client = decision.direction == Direction::reverse;  // the quoted packet went to the backend
   const NeighborRef ref = to_client ? flow.to_client : flow.to_backend;

@@ -10,6 +10,7 @@
 #include "dataplane/base/ip.h"
 #include "dataplane/base/spsc_ring.h"
 #include "dataplane/neighbor/neighbor_table.h"
+#include "dataplane/snapshot/model.h"
 #include "dataplane/worker/limits.h"
 
 struct rte_mbuf;
@@ -27,12 +28,16 @@ struct Message {
     grant_query,         // a token of `backend`'s connection limit
     grant_given,
     grant_denied,
+    place_query,  // a token of `backend`'s limit for a connection of the asker's; no packet
+    place_given,
+    place_denied,
     neighbor_wanted,  // resolve `update.address`
     neighbor_update,
   };
   Kind kind = Kind::packet;
   std::uint8_t from = 0;
   std::uint16_t port = 0;
+  snapshot::GroupSlot group = snapshot::kNoGroup;  // transmit: whom it is sent for
   // State of a new flow on its way: slots.
   Slot backend = kNoSlot;  // persistence: chosen; grant: asked for
   Slot persisted = kNoSlot;

@@ -77,6 +77,7 @@ void Worker::release_held(const neighbor::Held& held, const neighbor::Neighbor& 
   p.mbuf = static_cast<rte_mbuf*>(held.packet);
   p.data = rte_pktmbuf_mtod(p.mbuf, std::uint8_t*);
   p.info.l3_offset = 0;
+  sending_for_ = static_cast<snapshot::GroupSlot>(held.half_a);
   Fate fate = drop(DropReason::neighbor_failed);
   if (to.usable() && snapshot_ != nullptr) {
     // The interface may have left with the snapshot since.

@@ -34,6 +34,7 @@ void Worker::plan_removals(const snapshot::Snapshot& now) {
   if (any) {
     sweeping_ = true;
     sweep_at_ = 0;
+    connection_sweep_at_ = 0;
   }
 }
 
@@ -53,7 +54,12 @@ void Worker::sweep() {
     flow::Flow& flow = flows_.at(sweep_at_);
     if (flow.state != flow::State::free && being_removed(flow)) remove_flow(flow);
   }
-  if (sweep_at_ >= flows_.high_water()) sweeping_ = false;
+  if (sweep_at_ < flows_.high_water()) return;
+  const auto removed = [this](const Leg& leg) {
+    return leg.backend != kNoSlot && removal_[leg.backend] != RemovalPolicy::keep;
+  };
+  if (proxies_ && !proxies_->sweep(connection_sweep_at_, kSweepPerStep, removed)) return;
+  sweeping_ = false;
 }
 
 }  // namespace headgate::worker

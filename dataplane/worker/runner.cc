@@ -13,6 +13,12 @@
 
 namespace headgate::worker {
 
+namespace {
+
+constexpr Nanos kUnixTimeEvery = 100 * kMillisecond;  // how late a second may be told
+
+}  // namespace
+
 TscClock::TscClock() : start_(rte_rdtsc()), nanos_per_cycle_(1e9 / static_cast<double>(rte_get_tsc_hz())) {}
 
 Nanos TscClock::now() const {
@@ -39,13 +45,15 @@ void Waker::awake() {
 }
 
 Runner::Runner(Worker& worker, snapshot::Publisher::Reader& reader, std::vector<port::Port*> ports,
-               std::vector<Waker*> wakers, Idle idle, const Clock& clock)
+               std::vector<Waker*> wakers, Idle idle, const Clock& clock, FailoverLink* failover, Waker* election)
     : worker_(worker),
       reader_(reader),
       ports_(std::move(ports)),
       wakers_(std::move(wakers)),
       idle_(idle),
-      clock_(clock) {
+      clock_(clock),
+      failover_(failover),
+      election_(election) {
   for (port::Port* port : ports_) {
     if (worker_.index() >= port->queues()) continue;
     if (const auto fd = port->rx_fd(static_cast<std::uint16_t>(worker_.index()))) {
@@ -72,11 +80,57 @@ std::size_t Runner::receive(std::vector<Frame>& frames) {
   return frames.size();
 }
 
-void Runner::transmit(TxBatch& tx) {
+// What a group's lease no longer covers is not sent: it may have ended since the step began, while the process was
+// stopped for one. Nothing that is given to the driver can be taken back.
+std::span<rte_mbuf*> Runner::within_lease(TxBatch& tx, std::uint16_t port) {
+  const std::span<rte_mbuf*> frames = tx.of(port);
+  if (failover_ == nullptr) return frames;
+  const std::span<const snapshot::GroupSlot> groups = tx.groups_of(port);
+  const std::uint64_t active = failover_->leases.active(clock_.now());
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    if (((active >> groups[i]) & 1) != 0) [[likely]] {
+      frames[kept++] = frames[i];
+      continue;
+    }
+    rte_pktmbuf_free(frames[i]);
+    worker_.counters().drops[static_cast<unsigned>(telemetry::DropReason::lease_ended)].add(1);
+  }
+  return frames.first(kept);
+}
+
+// Adverts by themselves and first: what the driver took renews the lease, and the moment counts.
+void Runner::transmit_adverts(TxBatch& tx) {
+  for (const AdvertMark& mark : tx.adverts()) {
+    rte_mbuf*& mbuf = tx.of(mark.port)[mark.position];
+    const auto queue = static_cast<std::uint16_t>(worker_.index());
+    const Nanos now = clock_.now();  // before: the lease must not be later than the truth
+    const bool ready = now < mark.valid_until && ports_[mark.port]->prepare_tx(mbuf, queue) == port::TxVerdict::ready;
+    if (ready && ports_[mark.port]->tx_burst(queue, &mbuf, 1) == 1) {
+      AdvertIn& taken = advert_accepted_;
+      taken.kind = AdvertIn::Kind::accepted;
+      taken.router = mark.router;
+      taken.interval = mark.interval;
+      taken.at = now;
+      failover_->accepted.push(taken);
+    } else {
+      rte_pktmbuf_free(mbuf);
+      worker_.counters().drops[static_cast<unsigned>(telemetry::DropReason::tx_full)].add(1);
+    }
+  }
+  // They are the first of their ports.
+  for (const AdvertMark& mark : tx.adverts()) tx.drop_first(mark.port);
+  tx.clear_adverts();
+}
+
+bool Runner::transmit(TxBatch& tx) {
+  bool any = !tx.adverts().empty();
+  if (any) transmit_adverts(tx);
   const auto ports = static_cast<std::uint16_t>(tx.ports());
   for (std::uint16_t port = 0; port < ports; ++port) {
-    std::span<rte_mbuf*> frames = tx.of(port);
-    if (frames.empty()) continue;
+    if (tx.of(port).empty()) continue;
+    any = true;
+    std::span<rte_mbuf*> frames = within_lease(tx, port);
     // Frames of several segments and the like are made fit for the device; none of ours asks for an offload.
     std::size_t ready = 0;
     for (rte_mbuf* mbuf : frames) {
@@ -101,6 +155,7 @@ void Runner::transmit(TxBatch& tx) {
     }
     tx.clear(port);
   }
+  return any;
 }
 
 void Runner::wake_others() {
@@ -114,19 +169,33 @@ void Runner::run() {
   std::vector<Frame> frames;
   frames.reserve(kBurst * ports_.size());
   Nanos last_work = clock_.now();
+  Nanos since = last_work;  // what counts as this round: an empty look at an AF_XDP queue fetches for the next one
   bool armed = false;
   reader_.online();
   while (!stop_.load(std::memory_order_relaxed)) {
+    const Nanos begin = clock_.now();
     const std::size_t received = receive(frames);
-    const bool mail = !worker_.mailbox_empty();
+    const bool mail = !worker_.mailbox_empty() || adverts_wait();
     const Nanos start = clock_.now();
+    if (start >= next_unix_time_) {
+      next_unix_time_ = start + kUnixTimeEvery;
+      worker_.set_unix_time(std::time(nullptr));
+    }
     worker_.step(start, frames, tx);
-    transmit(tx);
+    const bool sent = transmit(tx);
     if (wakers_.size() > 1) wake_others();
+    if (election_ != nullptr && (!failover_->in.empty() || !failover_->accepted.empty())) election_->wake();
+    if (received != 0 || mail || sent) {
+      const Nanos end = clock_.now();
+      worker_.counters().busy_ns.add(end - since);
+      since = end;
+    } else {
+      since = begin;
+    }
     if (received != 0 || mail) {
-      last_work = clock_.now();
-      worker_.counters().busy_ns.add(last_work - start);
+      last_work = since;
       nap_ = kNapMin;
+      woken_by_ = muted_ = 0;
       if (armed) disarm();
       armed = false;
     } else if (idle_ == Idle::adaptive && start - last_work >= kSpin) {
@@ -134,6 +203,7 @@ void Runner::run() {
       if (armed) {
         sleep();
         disarm();
+        since = clock_.now();
       } else {
         arm();
       }
@@ -164,21 +234,29 @@ void Runner::sleep() {
   // Whatever was sent before arm() is seen here; whatever comes after wakes us.
   const Nanos now = clock_.now();
   const Nanos deadline = worker_.next_deadline();
-  if (stop_.load() || !worker_.mailbox_empty() || deadline <= now) return;
+  if (stop_.load() || !worker_.mailbox_empty() || adverts_wait() || deadline <= now) return;
   Nanos span = std::min<Nanos>(deadline - now, kSleepMax);
-  if (!all_have_fds_) {
+  // net_tap gives nothing until a signal was handled, by any thread, though its descriptor says that frames wait. Asked
+  // again at once we would spin with real-time priority on a core that this thread may need.
+  muted_ |= woken_by_;
+  if (!all_have_fds_ || muted_ != 0) {
     span = std::min(span, nap_);
     nap_ = std::min(nap_ * 2, kNapMax);
   }
   pollfd entries[kPortsMax + 1];
   nfds_t count = 0;
   entries[count++] = {wakers_[worker_.index()]->fd(), POLLIN, 0};
-  for (const int fd : fds_) entries[count++] = {fd, POLLIN, 0};
+  for (std::size_t i = 0; i < fds_.size(); ++i)
+    entries[count++] = {((muted_ >> i) & 1) != 0 ? -1 : fds_[i], POLLIN, 0};  // poll(2) skips negative ones
   reader_.offline();
   worker_.counters().sleeps.add(1);
   const timespec wait{static_cast<time_t>(span / kSecond), static_cast<long>(span % kSecond)};
-  ppoll(entries, count, &wait, nullptr);
+  const int ready = ppoll(entries, count, &wait, nullptr);
   reader_.online();
+  woken_by_ = 0;
+  for (std::size_t i = 0; ready > 0 && i < fds_.size(); ++i)
+    woken_by_ |= std::uint64_t{entries[i + 1].revents != 0} << i;
+  if (ready == 0) muted_ = 0;  // the nap is over: they are asked again
 }
 
 }  // namespace headgate::worker

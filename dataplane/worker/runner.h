@@ -61,7 +61,8 @@ class Runner {
  public:
   // ports by index; a port whose queue count is not above the worker's index is not received from by this worker.
   Runner(Worker& worker, snapshot::Publisher::Reader& reader, std::vector<port::Port*> ports,
-         std::vector<Waker*> wakers, Idle idle, const Clock& clock);
+         std::vector<Waker*> wakers, Idle idle, const Clock& clock, FailoverLink* failover = nullptr,
+         Waker* election = nullptr);  // election: woken when an advert came in or was taken by the driver
 
   // Until stop() from any thread.
   void run();
@@ -73,7 +74,10 @@ class Runner {
   static constexpr Nanos kNapMin = 100 * kMicrosecond, kNapMax = kMillisecond, kSleepMax = 500 * kMillisecond;
 
   std::size_t receive(std::vector<Frame>& frames);
-  void transmit(TxBatch& tx);
+  bool transmit(TxBatch& tx);  // whether there was anything
+  void transmit_adverts(TxBatch& tx);
+  std::span<rte_mbuf*> within_lease(TxBatch& tx, std::uint16_t port);
+  bool adverts_wait() const { return failover_ != nullptr && worker_.index() == 0 && !failover_->out.empty(); }
   void wake_others();
   void arm();  // from here on a frame or a message wakes us
   void disarm();
@@ -85,8 +89,14 @@ class Runner {
   std::vector<Waker*> wakers_;
   const Idle idle_;
   const Clock& clock_;
+  FailoverLink* const failover_;
+  Waker* const election_;
+  AdvertIn advert_accepted_;
   std::vector<int> fds_;
+  Nanos next_unix_time_ = 0;
   bool all_have_fds_ = true;
+  std::uint64_t woken_by_ = 0;  // bit i: fds_[i] ended the last sleep
+  std::uint64_t muted_ = 0;     // fds_ that woke us in vain: a nap without them
   Nanos nap_ = kNapMin;
   std::atomic<bool> stop_{false};
 };

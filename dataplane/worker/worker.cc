@@ -56,8 +56,8 @@ Worker::Worker(const WorkerConfig& config, const Shared& shared, snapshot::Publi
       steering_(shared.steering),
       reader_(reader),
       flows_(config.flows, config.seed * 0x9e3779b97f4a7c15ull + 1),
-      ports_(steering_.classes(true), steering_.classes(false), flow::PortAllocator::Limits::for_flows(config.flows),
-             config.seed + 2),
+      ports_(steering_.classes(true), steering_.classes(false),
+             flow::PortAllocator::Limits::for_flows(config.flows + config.proxy.connections), config.seed + 2),
       fragments_(config.seed + 3),
       neighbors_(config.seed + 4),
       balancer_(config.index, config.seed + 5),
@@ -71,6 +71,21 @@ Worker::Worker(const WorkerConfig& config, const Shared& shared, snapshot::Publi
       hop_interface_(neighbor::kNeighborsMax, snapshot::kNone) {
   HEADGATE_CHECK(config.ports.size() <= kPortsMax);
   learn_macs();
+  if (config.proxy.connections != 0) {
+    proxies_ = std::make_unique<Proxies>(config.proxy,
+                                         ProxyParts{.worker = config.index,
+                                                    .steering = steering_,
+                                                    .mailboxes = shared.mailboxes,
+                                                    .limits = shared.limits,
+                                                    .flows = flows_,
+                                                    .ports = ports_,
+                                                    .balancer = balancer_,
+                                                    .persistence = persistence_,
+                                                    .load = load_,
+                                                    .counters = counters_,
+                                                    .pool = config.pool},
+                                         0);
+  }
   // Where this life's ports start is nobody's to guess, and mostly not where the last one's did.
   for (std::uint16_t& cursor : local_cursor_) cursor = static_cast<std::uint16_t>(rng_.next());
   if (config.index == 0) {
@@ -100,7 +115,10 @@ Worker::~Worker() {
   fragments_.advance(kNever - 1, [this](const flow::HeldFragment& held, const Tuple*) { give_up(held); });
   Message message;
   for (unsigned from = 0; from < shared_.mailboxes.workers(); ++from) {
-    while (shared_.mailboxes.at(from, config_.index).pop(message)) rte_pktmbuf_free(message.mbuf);
+    while (shared_.mailboxes.at(from, config_.index).pop(message)) {
+      if (message.kind == Message::Kind::place_given) shared_.limits.release(config_.index, message.backend);
+      rte_pktmbuf_free(message.mbuf);
+    }
   }
 }
 
@@ -109,6 +127,8 @@ void Worker::step(Nanos now, std::span<const Frame> frames, TxBatch& tx) {
   now_ms_ = static_cast<std::uint32_t>(now / kMillisecond);
   tx_ = &tx;
   switch_snapshot();
+  switch_leases();
+  send_adverts();
   resets_left_ = std::min(kResetsPerStep, room_to_send() / 2);
   run_task();
   take_messages();
@@ -127,21 +147,25 @@ void Worker::step(Nanos now, std::span<const Frame> frames, TxBatch& tx) {
     frames = frames.subspan(n);
   }
   timers();
+  proxy_turn();
 }
 
 void Worker::switch_snapshot() {
   snapshot_ = reader_.quiescent();
+  bool layout = false;
   // The one before is gone by now: announcing the new one allowed the control thread to free it, and so did a sleep.
   if (reader_.sequence() != snapshot_sequence_) {
     snapshot_sequence_ = reader_.sequence();
     const bool states_only = snapshot_ != nullptr && snapshot_->layout == layout_;
     if (!states_only) {
+      layout = true;
       switch_layout();
     } else if (resolver_) {
       resolver_->states_changed(*snapshot_);
     }
   }
   doubt_hops();
+  if (proxies_) proxies_->begin(now_, snapshot_, layout);
 }
 
 void Worker::switch_layout() {
@@ -155,6 +179,7 @@ void Worker::switch_layout() {
   }
   ++hop_epoch_;
   learn_macs();
+  learn_virtual_macs();
 }
 
 // An entry of the neighbor table was freed to make room: any cached ref may be the one.
@@ -180,7 +205,9 @@ bool Worker::addressed_to_us(const Packet& p) const {
   std::uint64_t start;
   std::memcpy(&start, p.data, sizeof start);  // 14 bytes were parsed
   const PortMac& own = macs_[p.port];
-  return ((start ^ own.mac) & own.mask) == 0 || p.info.dst_mac_group;
+  if (((start ^ own.mac) & own.mask) == 0 || p.info.dst_mac_group) return true;
+  const snapshot::GroupSlot group = group_of_mac(p.port, p.data);
+  return group != snapshot::kNoGroup && is_active(group);
 }
 
 bool Worker::l4_checksum_ok(const Packet& p) const {
@@ -258,10 +285,14 @@ Fate Worker::process(Packet& p, const Visit& visit) {
     return drop(reason_of(p.error));
   if (snapshot_ == nullptr) [[unlikely]]
     return drop(DropReason::not_ours);
+  sending_for_ = snapshot::kNoGroup;
   if (!addressed_to_us(p)) [[unlikely]]
-    return drop(DropReason::other_mac);
-  if (p.info.fragment) [[unlikely]]
-    return fragment(p, false);
+    return drop(group_of_mac(p.port, p.data) == snapshot::kNoGroup ? DropReason::other_mac
+                                                                   : DropReason::group_inactive);
+  if (p.info.fragment) [[unlikely]] {
+    const bool advert = p.info.tuple.protocol == vrrp::kProtocol && advert_for(p);
+    return advert ? take_advert(p) : fragment(p, false);
+  }
   return resume(p, visit);
 }
 
@@ -271,6 +302,10 @@ Fate Worker::resume(Packet& p, const Visit& visit) {
     const flow::Found found = flows_.find(p.info.tuple, p.hash);
     if (found.flow != nullptr && !flows_.is_expired(*found.flow, now_ms_) && !being_removed(*found.flow)) [[likely]] {
       return forward(p, *found.flow, found.direction);
+    }
+    if (const tcp::ConnectionId id = connection_of(p); id.generation != 0) {
+      const Decision decision = decide_connection(p, id);
+      return decision.action == Decision::Action::proxy ? take_segment(p, decision, visit) : drop(decision.reason);
     }
   }
   p.interface = snapshot_->interface_at(p.port, p.info.vlan);
@@ -288,7 +323,7 @@ void Worker::finish(Packet& p, Fate fate) {
                     fate.reason);
   }
   const bool kept = fate.exit == Exit::forwarded || fate.exit == Exit::held || fate.exit == Exit::handed_over ||
-                    fate.exit == Exit::exception;
+                    fate.exit == Exit::exception || fate.exit == Exit::proxied;
   if (!kept) rte_pktmbuf_free(p.mbuf);
 }
 
@@ -393,8 +428,22 @@ void Worker::take_message(Message& message) {
     if (resolver_) resolver_->want(message.update.interface, message.update.address, now_, *this);
     return;
   }
+  if (message.kind == Kind::place_query) {
+    const snapshot::Backend* backend = snapshot_ == nullptr ? nullptr : snapshot_->backend_of_slot(message.backend);
+    const bool given = backend != nullptr && backend->max_connections != 0 &&
+                       shared_.limits.try_grant(config_.index, message.backend, backend->max_connections);
+    const unsigned asker = message.from;
+    message.from = static_cast<std::uint8_t>(config_.index);
+    message.kind = given ? Kind::place_given : Kind::place_denied;
+    if (!shared_.mailboxes.at(config_.index, asker).push(message) && given)
+      shared_.limits.release(config_.index, message.backend);
+    return;
+  }
+  if (message.kind == Kind::place_given) return proxies_->place_given(message.backend);
+  if (message.kind == Kind::place_denied) return proxies_->place_denied(message.backend);
+  sending_for_ = snapshot::kNoGroup;
   if (message.kind == Kind::transmit) {
-    if (!tx_->push(message.port, message.mbuf)) {
+    if (!tx_->push(message.port, message.mbuf, message.group)) {
       rte_pktmbuf_free(message.mbuf);
       counters_.tx_dropped.add(1);
     }
@@ -429,7 +478,9 @@ void Worker::take_message(Message& message) {
       visit.persistence_done = true;
       if (const auto* service =
               snapshot_->find_service(p.info.tuple.dst, p.info.tuple.dst_port, p.info.tuple.protocol)) {
-        visit.persisted = persistent_backend(snapshot_->pools[service->pool], p);
+        // The one who asked may have an older snapshot, in which the pool persisted.
+        const snapshot::Pool& pool = snapshot_->pools[service->pool];
+        if (pool.persistence_timeout != 0) visit.persisted = persistent_backend(pool, p);
       }
       return finish(p, give(p, message.from, Kind::persistence_answer, Handover::persistence, visit));
     }
@@ -474,7 +525,8 @@ void Worker::timers() {
   // At least one: flows end even where a port takes nothing more.
   flows_.expire(now_ms_, std::clamp(resets_left_, 1u, kExpiryPerStep), [this](flow::Flow& flow) {
     note_expiry(flow);
-    if (flow.state == flow::State::tcp_established && flow.reset_on_expiry) reset_both(flow);
+    // Its connection may live on the other box.
+    if (flow.state == flow::State::tcp_established && flow.reset_on_expiry && is_active(flow.group)) reset_both(flow);
     end_flow(flow);
   });
   if (sweeping_) sweep();
@@ -497,6 +549,8 @@ Nanos Worker::next_deadline() const {
   const Nanos flows = now_ + flows_.ms_until_expiry(now_ms_) * kMillisecond;
   Nanos at = std::min({flows, fragments_.next_deadline(), neighbors_.next_deadline()});
   if (resolver_) at = std::min(at, resolver_->next_deadline());
+  if (proxies_) at = std::min(at, proxies_->next_deadline(now_));
+  if (groups_left_) at = std::min(at, group_sweep_mask_ != 0 ? now_ : now_ + kGroupLook);
   return at;
 }
 

@@ -31,8 +31,11 @@
 #include "dataplane/snapshot/publisher.h"
 #include "dataplane/telemetry/capture.h"
 #include "dataplane/telemetry/counters.h"
+#include "dataplane/worker/decision.h"
+#include "dataplane/worker/failover_link.h"
 #include "dataplane/worker/limits.h"
 #include "dataplane/worker/mailbox.h"
+#include "dataplane/worker/proxies.h"
 #include "dataplane/worker/steering.h"
 #include "dataplane/worker/tx_batch.h"
 
@@ -53,6 +56,7 @@ struct PortFacts {
   std::uint16_t physical = snapshot::kNone;   // set on an exception port: the port it belongs to
   bool nic_steers = false;                    // RSS is programmed with our key and map: to be proved on traffic
   unsigned tx_queues = 1;                     // workers with index >= tx_queues send through worker 0
+  bool chains = true;                         // sends frames of several buffers as they are
 };
 
 struct WorkerConfig {
@@ -61,6 +65,7 @@ struct WorkerConfig {
   std::uint64_t seed = 1;
   std::vector<PortFacts> ports;
   rte_mempool* pool = nullptr;  // for what the worker itself says
+  ProxyConfig proxy{};
 };
 
 // What the workers of a box share. Borrowed; outlives them.
@@ -69,64 +74,7 @@ struct Shared {
   Mailboxes& mailboxes;
   balance::LimitBoard& limits;
   balance::LoadBoard& loads;
-};
-
-struct Fate {
-  telemetry::Exit exit = telemetry::Exit::forwarded;
-  telemetry::DropReason reason = telemetry::DropReason::count;  // when dropped; also why an answer was sent
-};
-
-// What becomes of a packet that is not part of a live flow, or is: the outcome of decide().
-struct Decision {
-  enum class Action : std::uint8_t {
-    drop,
-    reject,
-    forward,
-    start_service,
-    start_probe,
-    start_snat,
-    start_route,
-    ping,
-    icmp_error,
-    to_kernel,
-    from_kernel,
-    neighbor,
-    hand_over
-  };
-  Action action = Action::drop;
-  telemetry::DropReason reason = telemetry::DropReason::count;
-  telemetry::Handover handover = telemetry::Handover::steering;
-  bool existing_flow = false;
-  std::uint8_t owner = 0;  // worker
-  std::uint16_t bucket = 0;
-  flow::Flow* flow = nullptr;  // forward, icmp_error; also an expired or closed one to replace
-  flow::Direction direction = flow::Direction::forward;
-  const snapshot::Service* service = nullptr;
-  std::uint16_t backend = snapshot::kNone;         // start_service, start_probe: index into backends
-  bool balanced = false;                           // chosen by the balancer, which must be told when it is used
-  const snapshot::Interface* interface = nullptr;  // start_snat, start_route: where the servers are
-};
-
-// For new flows that travel between workers (persistence, connection limits).
-struct Visit {
-  bool owner_known = false;
-  bool persistence_done = false;
-  Slot persisted = kNoSlot;
-  Slot granted = kNoSlot;
-  std::array<Slot, kDenialsMax> denied{kNoSlot, kNoSlot, kNoSlot, kNoSlot};
-  const flow::Flow* replaced = nullptr;  // the stale flow that ends when this one starts
-};
-
-// Outlives the snapshot it was made with: nothing in it points anywhere.
-struct Explanation {
-  Fate fate;
-  Decision decision;  // its pointers are null, its positions are of a snapshot that may be gone
-  struct Step {
-    std::string stage, text;
-  };
-  std::vector<Step> steps;
-  PoolId pool;        // of the service, if there is one
-  BackendId backend;  // of the flow that exists or would start
+  FailoverLink* failover = nullptr;  // none: no group is ever active
 };
 
 // `nic` once the first 1,000 packets proved it, `software` where the NIC does not steer or was caught, else `unproven`.
@@ -143,6 +91,10 @@ class Worker final : private neighbor::ResolverSink {
 
   // Takes ownership of the frames' buffers; everything to send is in `tx` afterwards (and owned by it).
   void step(Nanos now, std::span<const Frame> frames, TxBatch& tx);
+  // Seconds since 1970: what HTTP says and logs. Before step(), when a second began or so.
+  void set_unix_time(std::int64_t unix_s) {
+    if (proxies_) proxies_->set_unix_time(unix_s);
+  }
   // The time at which step() has something to do although no frame came.
   Nanos next_deadline() const;
   bool has_mail_for(unsigned worker) const { return !shared_.mailboxes.at(config_.index, worker).empty(); }
@@ -158,6 +110,8 @@ class Worker final : private neighbor::ResolverSink {
 
   // On the worker's thread (tasks, tests):
   Explanation explain(std::span<const std::uint8_t> frame, std::uint16_t port, const Visit& visit = {}) const;
+  // The route, the head as the backend would see it, the backend: steps and backend of the answer, nothing else.
+  Explanation explain_request(const RequestQuestion& question) const;
   void set_capture(telemetry::Capture* capture) { capture_ = capture; }
   flow::FlowTable& flows() { return flows_; }
   const flow::FlowTable& flows() const { return flows_; }
@@ -181,6 +135,8 @@ class Worker final : private neighbor::ResolverSink {
   const telemetry::WorkerCounters& counters() const { return counters_; }
   const flow::PortAllocator& ports() const { return ports_; }
   std::size_t held() const;
+  Proxies* proxies() { return proxies_.get(); }  // null: nothing is proxied here
+  const Proxies* proxies() const { return proxies_.get(); }
 
  private:
   struct Packet {
@@ -206,7 +162,16 @@ class Worker final : private neighbor::ResolverSink {
   void timers();
   bool parse(Packet& p, rte_mbuf* mbuf, std::uint16_t port);
   void learn_macs();
+  void learn_virtual_macs();
   bool addressed_to_us(const Packet& p) const;
+  snapshot::GroupSlot group_of_mac(std::uint16_t port, const std::uint8_t* mac) const;
+  // Of the address that the packet is sent to, which is whom an answer speaks for.
+  snapshot::GroupSlot group_addressed(const Packet& p) const {
+    if (snapshot_->groups.empty() || !p.info.is_ip()) return snapshot::kNoGroup;
+    const snapshot::OwnAddress* own = snapshot_->own_addresses.find(p.info.tuple.dst);
+    return own == nullptr ? snapshot::kNoGroup : own->group;
+  }
+  bool is_active(snapshot::GroupSlot group) const { return ((active_ >> group) & 1) != 0; }
   bool l4_checksum_ok(const Packet& p) const;
   Fate give(Packet& p, unsigned worker, Message::Kind kind, telemetry::Handover why, const Visit& visit = {});
   Fate drop(telemetry::DropReason reason) const { return {telemetry::Exit::dropped, reason}; }
@@ -226,6 +191,9 @@ class Worker final : private neighbor::ResolverSink {
   bool is_neighbor_discovery(const Packet& p) const;
   bool at_limit(const snapshot::Backend& backend, const Visit& visit) const;
   balance::Choice choose(const Packet& p, const snapshot::Pool& pool, const Visit& visit) const;
+  static const IpAddress& probe_destination(const snapshot::Service& service, const snapshot::Backend& backend);
+
+  // starting.cc
   Fate execute(Packet& p, const Decision& decision, const Visit& visit);
   Fate start_service_flow(Packet& p, const Decision& decision, Visit visit);
   Fate start_flow(Packet& p, flow::Flow& flow, const Decision& decision);
@@ -236,7 +204,23 @@ class Worker final : private neighbor::ResolverSink {
   bool choose_probe_local(flow::Flow& flow, const snapshot::Service& service, unsigned bucket);
   bool try_local(flow::Flow& flow, const IpAddress& address, unsigned bucket, std::uint64_t random);
   Slot persistent_backend(const snapshot::Pool& pool, const Packet& p);
+
+  // explain.cc
   void describe(Explanation& out, const Packet& p, const Visit& visit) const;
+  void describe_pool(Explanation& out, const snapshot::Pool& pool) const;
+  void describe_choice(Explanation& out, const tcp::Wish& wish) const;
+
+  // proxying.cc
+  tcp::ConnectionId connection_of(const Packet& p) const;
+  Decision decide_connection(const Packet& p, tcp::ConnectionId id) const;
+  Decision decide_proxied(const Packet& p, const snapshot::Service& service, const Visit& visit) const;
+  bool claimed_by_engine(const Packet& p) const;
+  Fate take_segment(Packet& p, const Decision& decision, const Visit& visit);
+  Fate take_icmp_error(Packet& p);
+  void proxy_turn();
+  void send_segment(const tcp::OutSegment& segment);
+  void watch_groups(std::uint64_t before);
+  void sweep_connections();
 
   // forwarding.cc
   Fate forward(Packet& p, flow::Flow& flow, flow::Direction direction);
@@ -249,6 +233,8 @@ class Worker final : private neighbor::ResolverSink {
   void note_unanswered(flow::Flow& flow);
   bool proves_exchange(const flow::Flow& flow, flow::Direction direction) const;
   void resolve_hops(flow::Flow& flow);
+  neighbor::NeighborRef resolve_hop(const IpAddress& target, std::uint64_t hash);
+  void settle_hops();
   struct Hop {
     IpAddress address;
     std::uint16_t interface = snapshot::kNone;
@@ -288,6 +274,14 @@ class Worker final : private neighbor::ResolverSink {
   void send_wanted();
   std::uint16_t interface_index(InterfaceId id) const;
   void release_held(const neighbor::Held& held, const neighbor::Neighbor& to);
+
+  // failover.cc: adverts of the election, and which groups are active
+  void switch_leases();
+  void send_adverts();
+  bool send_advert(const AdvertOut& advert);
+  MacAddress mac_of_peer(const AdvertOut& advert);
+  std::optional<RouterRef> advert_for(const Packet& p) const;
+  Fate take_advert(Packet& p);
 
   // removal.cc: flows of removed backends
   void plan_removals(const snapshot::Snapshot& after);
@@ -344,6 +338,10 @@ class Worker final : private neighbor::ResolverSink {
   std::vector<snapshot::RemovalPolicy> removal_;  // by backend slot, while sweeping
   bool sweeping_ = false;
   flow::FlowIndex sweep_at_ = 0;
+  std::uint32_t connection_sweep_at_ = 0, group_sweep_at_ = 0;
+  std::uint64_t group_sweep_mask_ = 0;                    // groups whose connections are being ended
+  bool groups_left_ = false;                              // some entry of:
+  std::array<Nanos, vrrp::kGroupsMax + 1> group_left_{};  // when its lease ended here; 0: it did not
 
   bool grant_used_ = false;  // a token brought by the message in hand became part of a flow
 
@@ -354,8 +352,19 @@ class Worker final : private neighbor::ResolverSink {
 
   Nanos now_ = 0;
   std::uint32_t now_ms_ = 0;
+  // Failover: which groups are active in this step (bit n: slot n), and whom the packet in hand is sent for.
+  std::uint64_t active_ = 1;
+  snapshot::GroupSlot sending_for_ = snapshot::kNoGroup;
+  struct VirtualMacs {
+    std::array<snapshot::GroupSlot, 256> v4{}, v6{};  // by VRID; kNoGroup: not ours
+  };
+  std::vector<VirtualMacs> virtual_macs_;  // by port; empty: there are no groups
+  AdvertOut advert_out_;                   // kept because they are large
+  AdvertIn advert_in_;
+
   TxBatch* tx_ = nullptr;
   std::array<Packet, kBurst> batch_;
+  std::unique_ptr<Proxies> proxies_;  // last: it gives back to all of the above
 };
 
 }  // namespace headgate::worker
