@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "dataplane/api/dataplane.grpc.pb.h"
+#include "dataplane/app/connection_query.h"
 #include "dataplane/app/explain_query.h"
 #include "dataplane/app/flow_query.h"
 #include "dataplane/packet/summary.h"
@@ -24,6 +25,7 @@ namespace {
 
 constexpr int kMessageMax = 64 << 20;           // a snapshot of the largest tables is a few megabytes
 constexpr std::uint32_t kFlowsPerTask = 16384;  // table entries looked at between two bursts
+constexpr auto kWatchPoll = std::chrono::milliseconds(100), kWatchInterval = std::chrono::milliseconds(1000);
 constexpr auto kCapturePoll = std::chrono::milliseconds(10);
 
 grpc::Status to_status(const Error& error) {
@@ -90,19 +92,38 @@ class ApiServer::Service final : public pb::Dataplane::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status SetFailover(grpc::ServerContext*, const pb::FailoverInput* request, pb::FailoverState* reply) override {
+    box_.election().input(*request);
+    box_.election().describe(*reply);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status WatchFailover(grpc::ServerContext* context, const pb::WatchRequest*,
+                             grpc::ServerWriter<pb::FailoverState>* writer) override {
+    std::uint32_t seen = 0;
+    auto said = std::chrono::steady_clock::time_point{};
+    while (!context->IsCancelled() && !stopping_) {
+      const std::uint32_t changes = box_.election().wait_for_change(seen, kWatchPoll);
+      const auto now = std::chrono::steady_clock::now();
+      if (changes == seen && now - said < kWatchInterval) continue;
+      seen = changes;
+      said = now;
+      pb::FailoverState state;
+      box_.election().describe(state);
+      if (!writer->Write(state)) break;
+    }
+    return grpc::Status::OK;
+  }
+
   grpc::Status Running(grpc::ServerContext*, const pb::RunningRequest*, pb::RunningReply* reply) override {
     box_.running(*reply);
     return grpc::Status::OK;
   }
 
   grpc::Status Stats(grpc::ServerContext*, const pb::StatsRequest* request, pb::StatsReply* reply) override {
-    // Two samples, so that the busy share has a span to speak of.
-    std::vector<std::uint64_t> busy;
-    pb::StatsReply first;
-    box_.stats(first, 0, busy);
-    const auto span = std::chrono::milliseconds(std::clamp<std::uint32_t>(request->interval_ms(), 20, 1000));
-    std::this_thread::sleep_for(span);
-    box_.stats(*reply, static_cast<Nanos>(std::chrono::nanoseconds(span).count()), busy);
+    BusyTimes since = box_.busy();
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::clamp<std::uint32_t>(request->interval_ms(), 20, 1000)));
+    box_.stats(*reply, since);
     return grpc::Status::OK;
   }
 
@@ -110,13 +131,12 @@ class ApiServer::Service final : public pb::Dataplane::Service {
                            grpc::ServerWriter<pb::StatsReply>* writer) override {
     const auto interval = std::chrono::milliseconds(
         request->interval_ms() == 0 ? 1000 : std::clamp<std::uint32_t>(request->interval_ms(), 100, 60'000));
-    std::vector<std::uint64_t> busy;
-    Nanos since = 0;
+    BusyTimes since = box_.busy();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that the first share is one, too
     while (!context->IsCancelled() && !stopping_) {
       pb::StatsReply reply;
-      box_.stats(reply, since, busy);
+      box_.stats(reply, since);
       if (!writer->Write(reply)) break;
-      since = static_cast<Nanos>(std::chrono::nanoseconds(interval).count());
       wait(*context, interval);
     }
     return grpc::Status::OK;
@@ -130,6 +150,20 @@ class ApiServer::Service final : public pb::Dataplane::Service {
       }
       describe_flow(worker, flow, reply->add_flow());
       return true;
+    });
+  }
+
+  grpc::Status ListConnections(grpc::ServerContext* context, const pb::FlowFilter* request,
+                               pb::ConnectionsReply* reply) override {
+    return each_session(context, *request, [&](worker::Worker& worker, const FlowQuery& query, SessionCursor& cursor) {
+      list_connections(worker, query, cursor, *reply);
+    });
+  }
+
+  grpc::Status ClearSessions(grpc::ServerContext* context, const pb::FlowFilter* request,
+                             pb::ClearSessionsReply* reply) override {
+    return each_session(context, *request, [&](worker::Worker& worker, const FlowQuery& query, SessionCursor& cursor) {
+      clear_sessions(worker, query, cursor, *reply);
     });
   }
 
@@ -251,6 +285,22 @@ class ApiServer::Service final : public pb::Dataplane::Service {
           end = next >= flows.high_water();
         });
         if (!answered) return {grpc::StatusCode::UNAVAILABLE, "worker " + std::to_string(i) + " does not answer"};
+      }
+    }
+    return grpc::Status::OK;
+  }
+
+  // The same through sessions; `visit` moves the cursor by a slice.
+  template <class F>
+  grpc::Status each_session(grpc::ServerContext* context, const pb::FlowFilter& filter, F&& visit) {
+    const auto snapshot = box_.current();
+    const auto query = parse_flow_query(filter, snapshot.get());
+    if (!query) return to_status(query.error());
+    for (unsigned i = 0; i < box_.fleet().size(); ++i) {
+      SessionCursor cursor;
+      while (!cursor.at_end() && !context->IsCancelled()) {
+        if (!box_.fleet().run(i, [&](worker::Worker& worker) { visit(worker, *query, cursor); }))
+          return {grpc::StatusCode::UNAVAILABLE, "worker " + std::to_string(i) + " does not answer"};
       }
     }
     return grpc::Status::OK;

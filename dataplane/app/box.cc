@@ -8,6 +8,7 @@
 
 #include "dataplane/app/probe_device.h"
 #include "dataplane/app/steered.h"
+#include "dataplane/http/site.h"
 #include "dataplane/snapshot/store.h"
 #include "dataplane/snapshot/update.h"
 
@@ -28,9 +29,15 @@ void add(std::vector<pb::SnapshotError>& troubles, const std::string& path, cons
   trouble.set_message(message);
 }
 
+Result<std::shared_ptr<const http::Site>> compile_site(const snapshot::Service& service, PoolId pool,
+                                                       const snapshot::ProxySpec& proxy,
+                                                       const snapshot::HttpSpec& http) {
+  return http::compile_site({.service = service.id, .pool = pool, .proxy = proxy, .http = http});
+}
+
 }  // namespace
 
-Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, std::string state_dir,
+Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, const std::string& state_dir,
          std::uint64_t seed)
     : ports_(std::move(ports)),
       fleet_(std::move(fleet)),
@@ -46,9 +53,15 @@ Box::Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* 
     links_.push_back({up, port.port->link_changes()});
     if (!up) spdlog::warn("port {}: link is down", port.name);
   }
+  std::vector<port::Port*> borrowed;
+  for (const BoxPort& port : ports_) borrowed.push_back(port.port.get());
+  election_ = std::make_unique<Election>(*fleet_, std::move(borrowed));
 }
 
 Box::~Box() {
+  election_->stop();
+  log_election();
+  election_.reset();
   fleet_->stop();
 }
 
@@ -67,12 +80,16 @@ pb::ApplyReply Box::apply(const pb::Snapshot& message) {
   pb::ApplyReply reply;
   const auto& running = fleet_->publisher().current();
   std::uint64_t flow_limit = 0;
-  for (unsigned i = 0; i < fleet_->size(); ++i) flow_limit += fleet_->at(i).flows().capacity();
+  for (unsigned i = 0; i < fleet_->size(); ++i) {
+    flow_limit += fleet_->at(i).flows().capacity();
+    if (const worker::Proxies* proxies = fleet_->at(i).proxies()) flow_limit += proxies->capacity();
+  }
   auto built = snapshot::build(message, {.port_names = port_names_,
                                          .previous = running.get(),
                                          .slots = slots_,
                                          .hash_key = seed_,
-                                         .flow_limit = static_cast<std::uint32_t>(flow_limit)});
+                                         .flow_limit = static_cast<std::uint32_t>(flow_limit),
+                                         .compile_site = compile_site});
   if (!built) {
     for (const snapshot::SnapshotError& error : built.error()) {
       auto* e = reply.add_error();
@@ -90,6 +107,7 @@ pb::ApplyReply Box::apply(const pb::Snapshot& message) {
   message_ = std::make_shared<const pb::Snapshot>(message);
   log_changes(settle(*next));
   for (const pb::SnapshotError& trouble : switch_to(next)) *reply.add_warning() = trouble;
+  election_->configure(*next);
   keeper_.keep({message_, next});
   spdlog::info("snapshot {} runs: {} services, {} pools, {} backends", next->generation, next->services.size(),
                next->pools.size(), next->backends.size());
@@ -173,6 +191,7 @@ void Box::steer(const Snapshot& snapshot, Troubles& troubles) {
     };
     report(steering->refresh_kernel_addresses());
     report(steering->set_addresses(steered.addresses));
+    report(steering->set_vrids(steered.vrids));
     report(steering->set_gateway(!steered.gateway.empty(), steered.gateway));
   }
 }
@@ -224,11 +243,12 @@ void Box::configure_probe_device(Troubles& troubles) {
 void Box::set_bases(const Snapshot& snapshot) {
   for (const auto& service : snapshot.services) {
     if (service_base_[service.slot].id != service.id.value)
-      service_base_[service.slot] = {service.id.value, sum(true, service.slot), refused(service.slot), {}};
+      service_base_[service.slot] = {
+          service.id.value, sum(true, service.slot), refused(service.slot), {}, session_totals(*fleet_, service.slot)};
   }
   for (const auto& backend : snapshot.backends) {
     if (backend_base_[backend.slot].id != backend.id.value)
-      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot), {}, conduct(backend.slot)};
+      backend_base_[backend.slot] = {backend.id.value, sum(false, backend.slot), {}, conduct(backend.slot), {}};
   }
 }
 
@@ -250,7 +270,12 @@ void Box::release_slots() {
   }
 }
 
+void Box::log_election() {
+  for (const std::string& line : election_->take_log()) spdlog::warn("{}", line);
+}
+
 void Box::tend() {
+  log_election();
   const std::scoped_lock lock(mutex_);
   release_slots();
   watch_links();

@@ -3,14 +3,17 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "dataplane/api/dataplane.pb.h"
+#include "dataplane/app/election.h"
 #include "dataplane/app/fleet.h"
 #include "dataplane/app/keeper.h"
+#include "dataplane/app/session_stats.h"
 #include "dataplane/snapshot/build.h"
 #include "dataplane/telemetry/counters.h"
 
@@ -22,9 +25,14 @@ struct BoxPort {
   std::uint16_t exception = snapshot::kNone, physical = snapshot::kNone;
 };
 
+struct BusyTimes {
+  std::chrono::steady_clock::time_point at;
+  std::vector<std::uint64_t> workers;  // ns
+};
+
 class Box {
  public:
-  Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, std::string state_dir,
+  Box(std::vector<BoxPort> ports, std::unique_ptr<Fleet> fleet, rte_mempool* pool, const std::string& state_dir,
       std::uint64_t seed);
   ~Box();
 
@@ -37,11 +45,16 @@ class Box {
   void start_from_kept();
 
   void running(dataplane::v1::RunningReply& reply) const;
-  void stats(dataplane::v1::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& busy_before) const;
+  // For how long each worker was busy until now.
+  BusyTimes busy() const;
+  // The busy share is of the time since `since`, which is set to what was read now.
+  void stats(dataplane::v1::StatsReply& reply, BusyTimes& since) const;
   // Periodic care: frees old snapshots and slots, follows the kernel's addresses and the ports' links, tries again what
   // failed around the last snapshot.
   void tend();
 
+  Election& election() { return *election_; }
+  void log_election();  // what it had to say since the last call
   Fleet& fleet() { return *fleet_; }
   const Fleet& fleet() const { return *fleet_; }
   const std::vector<BoxPort>& ports() const { return ports_; }
@@ -55,8 +68,9 @@ class Box {
   struct Base {                                  // what a slot's counters stood at when its present id got it
     std::uint32_t id = 0;
     std::array<std::uint64_t, 6> traffic{};
-    Refused refused{};  // services only
-    Conduct conduct{};  // backends only
+    Refused refused{};         // services only
+    Conduct conduct{};         // backends only
+    SessionTotals sessions{};  // services only
   };
   struct Link {
     bool up = false;
@@ -83,6 +97,7 @@ class Box {
 
   std::vector<BoxPort> ports_;
   std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<Election> election_;  // ends before the fleet, by which it resigns
   rte_mempool* pool_;
   const std::uint64_t seed_;
   std::vector<std::string> port_names_;

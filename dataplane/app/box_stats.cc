@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/app/box.h"
+#include "dataplane/app/session_stats.h"
 #include "dataplane/neighbor/limits.h"
 
 namespace headgate::app {
@@ -48,6 +49,7 @@ void fill_worker(pb::WorkerStats* out, const worker::Worker& worker) {
   out->set_worker(worker.index());
   out->set_steps(c.steps.read());
   out->set_busy_steps(c.busy_steps.read());
+  out->set_busy_ns(c.busy_ns.read());
   std::uint64_t packets = 0;
   for (unsigned i = 0; i < telemetry::kExits; ++i) {
     const auto exit = static_cast<telemetry::Exit>(i);
@@ -81,6 +83,26 @@ void fill_worker(pb::WorkerStats* out, const worker::Worker& worker) {
   out->set_flows_max(worker.flows().capacity());
   out->set_sleeps(c.sleeps.read());
   out->set_flows_shed(c.flows_shed.read());
+}
+
+// Published by the worker ten times a second: the engine's own counters are the worker's alone.
+void fill_tcp(pb::WorkerStats* out, const worker::Worker& worker) {
+  const telemetry::WorkerCounters& c = worker.counters();
+  const worker::Proxies* proxies = worker.proxies();
+  if (proxies == nullptr) return;
+  for (unsigned i = 0; i < telemetry::kEngineCounters; ++i) {
+    const telemetry::CounterText& text = telemetry::kEngineCounterTexts[i];
+    add_count(out->mutable_tcp(), text.name, c.engine[i].read(), text.meaning);
+  }
+  out->set_connections_now(c.connections_now.read());
+  out->set_connections_max(proxies->capacity());
+  out->set_sessions_now(c.sessions_now.read());
+  out->set_half_open_now(c.half_open_now.read());
+  out->set_time_wait_now(c.time_waits_now.read());
+  out->set_tcp_memory(c.tcp_memory_now.read());
+  out->set_tcp_memory_max(proxies->memory_max());
+  out->set_http_requests_now(c.http_requests_now.read());
+  out->set_http_idle_backend_connections_now(c.http_idle_links_now.read());
 }
 
 }  // namespace
@@ -125,6 +147,7 @@ void Box::fill_service(pb::ServiceStats* out, const snapshot::Service& service) 
     drop->set_packets(now[k] - base.refused[k]);
     drop->set_meaning(named ? telemetry::describe(telemetry::kRefusals[k]) : "refused for another reason");
   }
+  if (service.proxied()) fill_sessions(*fleet_, service, base.sessions, out);
 }
 
 // Tables and pools that can run out, and how far they are from it.
@@ -156,12 +179,18 @@ void Box::fill_gauges(pb::StatsReply& reply) const {
   }
 }
 
-void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& busy_before) const {
+BusyTimes Box::busy() const {
+  BusyTimes busy{std::chrono::steady_clock::now(), {}};
+  for (unsigned i = 0; i < fleet_->size(); ++i) busy.workers.push_back(fleet_->at(i).counters().busy_ns.read());
+  return busy;
+}
+
+void Box::stats(pb::StatsReply& reply, BusyTimes& since) const {
   const std::scoped_lock lock(mutex_);
-  busy_before.resize(fleet_->size(), 0);
   const auto& snapshot = fleet_->publisher().current();
   if (snapshot) {
     reply.set_generation(snapshot->generation);
+    reply.mutable_time_bound_us()->Assign(telemetry::kTimeBoundsUs.begin(), telemetry::kTimeBoundsUs.end());
     for (const auto& service : snapshot->services) {
       fill_service(reply.add_service(), service);
     }
@@ -214,15 +243,16 @@ void Box::stats(pb::StatsReply& reply, Nanos since, std::vector<std::uint64_t>& 
     }
     p->set_steering(worker::steering_state(port.rss_state().programmed, matched, missed));
   }
+  const BusyTimes now = busy();
+  const auto span_ns = static_cast<double>(std::chrono::nanoseconds(now.at - since.at).count());
   for (unsigned i = 0; i < fleet_->size(); ++i) {
     auto* w = reply.add_worker();
     fill_worker(w, fleet_->at(i));
+    fill_tcp(w, fleet_->at(i));
     w->set_generation(fleet_->publisher().running_generation(i));
-    const std::uint64_t busy = fleet_->at(i).counters().busy_ns.read();
-    if (since != 0)
-      w->set_busy_share(std::min(1.0, static_cast<double>(busy - busy_before[i]) / static_cast<double>(since)));
-    busy_before[i] = busy;
+    w->set_busy_share(std::min(1.0, static_cast<double>(now.workers[i] - since.workers[i]) / span_ns));
   }
+  since = now;
   fill_gauges(reply);
 }
 

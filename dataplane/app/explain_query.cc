@@ -97,6 +97,39 @@ Result<Question> build_question(const Box& box, const Snapshot& snapshot, const 
   return question;
 }
 
+// As a client would write it; what is wrong with it, the parser says.
+std::string head_of(const pb::ExplainRequest& request) {
+  const pb::HttpQuestion& http = request.http();
+  const auto or_else = [](const std::string& text, const std::string& other) { return text.empty() ? other : text; };
+  const bool v6 = request.destination().find(':') != std::string::npos;
+  const std::string address = v6 ? "[" + request.destination() + "]" : request.destination();
+  const std::string port = request.destination_port() == 80 ? "" : ":" + std::to_string(request.destination_port());
+  std::string head = or_else(http.method(), "GET") + " " + or_else(http.target(), "/") +
+                     " HTTP/1.1\r\nHost: " + or_else(http.host(), address + port) + "\r\n";
+  for (const std::string& header : http.header()) head += header + "\r\n";
+  return head + "\r\n";
+}
+
+// By the worker that has the connection, or would have it.
+Result<void> explain_request(Box& box, const pb::ExplainRequest& request, unsigned at, ServiceId service,
+                             pb::ExplainReply& reply) {
+  worker::RequestQuestion question;
+  question.service = service;
+  question.text = head_of(request);
+  if (const auto source = parse_ip(request.source())) question.client = *source;
+  question.client_port = static_cast<std::uint16_t>(request.source_port() != 0 ? request.source_port() : 40000);
+  worker::Explanation explanation;
+  if (!box.fleet().run(at, [&](worker::Worker& worker) { explanation = worker.explain_request(question); }))
+    return fail(ErrorCode::unavailable, "worker " + std::to_string(at) + " does not answer");
+  for (const auto& step : explanation.steps) {
+    auto* s = reply.add_step();
+    s->set_stage(step.stage);
+    s->set_text(step.text);
+  }
+  reply.set_backend_id(explanation.backend.value);
+  return {};
+}
+
 // On the worker's thread, with the snapshot that it runs, which may be newer than ours.
 Slot persistent_slot(const worker::Worker& worker, PoolId id, const IpAddress& source) {
   if (worker.snapshot() == nullptr) return kNoSlot;
@@ -152,6 +185,10 @@ Result<pb::ExplainReply> explain(Box& box, const pb::ExplainRequest& request) {
   reply.set_bucket(explanation.decision.bucket);
   reply.set_existing_flow(explanation.decision.existing_flow);
   reply.set_backend_id(explanation.backend.value);
+  if (request.has_http() && explanation.fate.exit == telemetry::Exit::proxied) {
+    if (const auto done = explain_request(box, request, at, explanation.service, reply); !done)
+      return tl::unexpected(done.error());
+  }
   return reply;
 }
 

@@ -1,5 +1,6 @@
 #include "dataplane/app/fleet.h"
 
+#include <pthread.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
@@ -22,13 +23,20 @@ Fleet::Fleet(const FleetOptions& options, const std::vector<port::Port*>& ports,
     task_mutexes_.push_back(std::make_unique<std::mutex>());
   }
   for (unsigned i = 0; i < options.workers; ++i) {
-    worker::WorkerConfig config{
-        .index = i, .flows = options.flows, .seed = options.seed + 1000 * i, .ports = facts, .pool = pool};
+    worker::WorkerConfig config{.index = i,
+                                .flows = options.flows,
+                                .seed = options.seed + 1000 * i,
+                                .ports = facts,
+                                .pool = pool,
+                                .proxy = options.proxy};
+    config.proxy.secret[0] ^= i;  // sequence numbers of one worker say nothing about another's
     workers_.push_back(std::make_unique<worker::Worker>(
-        config, worker::Shared{.steering = steering, .mailboxes = mailboxes_, .limits = limits_, .loads = loads_},
+        config,
+        worker::Shared{
+            .steering = steering, .mailboxes = mailboxes_, .limits = limits_, .loads = loads_, .failover = &failover_},
         publisher_.reader(i)));
-    runners_.push_back(
-        std::make_unique<worker::Runner>(*workers_[i], publisher_.reader(i), ports, wakers, options.idle[i], clock_));
+    runners_.push_back(std::make_unique<worker::Runner>(*workers_[i], publisher_.reader(i), ports, wakers,
+                                                        options.idle[i], clock_, &failover_, &election_));
   }
 }
 
@@ -60,6 +68,19 @@ void Fleet::stop() {
 
 void Fleet::wake_all() {
   for (auto& waker : wakers_) waker->wake();
+}
+
+int Fleet::raise_workers(int priority) {
+  int error = 0;
+  for (unsigned i = 0; i < size(); ++i) {
+    if (options_.idle[i] != worker::Idle::adaptive) continue;
+    run(i, [&error, priority](worker::Worker&) {
+      sched_param wanted{};
+      wanted.sched_priority = priority;
+      if (const int result = pthread_setschedparam(pthread_self(), SCHED_FIFO, &wanted); result != 0) error = result;
+    });
+  }
+  return error;
 }
 
 bool Fleet::run(unsigned i, const std::function<void(worker::Worker&)>& task) {

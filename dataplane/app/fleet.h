@@ -21,6 +21,7 @@ struct FleetOptions {
   std::uint32_t flows = 1 << 20;   // per worker
   std::vector<worker::Idle> idle;  // of each worker
   std::uint64_t seed = 1;
+  worker::ProxyConfig proxy{};  // of each worker; their secrets are made from it
 };
 
 class Fleet {
@@ -39,6 +40,12 @@ class Fleet {
   const worker::Worker& at(unsigned i) const { return *workers_[i]; }
   const worker::TscClock& clock() const { return clock_; }
   void wake_all();
+  // SCHED_FIFO for workers that sleep when idle; those that poll want a core of their own instead. 0, or errno.
+  int raise_workers(int priority);
+  // For the election's thread: its rings, and what wakes it.
+  worker::FailoverLink& failover() { return failover_; }
+  worker::Waker& election() { return election_; }
+  void wake(unsigned i) { wakers_[i]->wake(); }
 
   // Runs `task` on worker i's thread between two packets and waits for it. False when the worker does not come round
   // within two seconds; then the task has not run and will not.
@@ -50,6 +57,8 @@ class Fleet {
   worker::Mailboxes mailboxes_;
   balance::LimitBoard limits_;
   balance::LoadBoard loads_;
+  worker::FailoverLink failover_;
+  worker::Waker election_;
   snapshot::Publisher publisher_;
   std::vector<std::unique_ptr<worker::Waker>> wakers_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;

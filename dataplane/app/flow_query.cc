@@ -7,7 +7,7 @@ namespace headgate::app {
 namespace pb = dataplane::v1;
 
 bool FlowQuery::matches(const flow::Flow& flow) const {
-  if (flow.state == flow::State::free || impossible) return false;
+  if (flow.state == flow::State::free || impossible || ends) return false;
   if (client && !client->contains(flow.client)) return false;
   if (client_port != 0 && flow.client_port != client_port) return false;
   if (protocol != 0 && flow.protocol != protocol) return false;
@@ -25,6 +25,8 @@ Result<FlowQuery> parse_flow_query(const pb::FlowFilter& filter, const snapshot:
   if (filter.client_port() > 65535) return fail(ErrorCode::invalid_argument, "client_port: at most 65535");
   query.client_port = static_cast<std::uint16_t>(filter.client_port());
   query.protocol = filter.protocol() == pb::TCP ? kProtocolTcp : filter.protocol() == pb::UDP ? kProtocolUdp : 0;
+  if (filter.protocol() == pb::TCP_PROXY) query.ends = snapshot::Ends::tcp_proxy;
+  if (filter.protocol() == pb::HTTP) query.ends = snapshot::Ends::http;
   if (filter.limit() > 10'000) return fail(ErrorCode::invalid_argument, "limit: at most 10000");
   if (filter.limit() != 0) query.limit = filter.limit();
   const auto slot_of = [&](const auto& entries, std::uint32_t id) {
@@ -43,11 +45,11 @@ Result<FlowQuery> parse_flow_query(const pb::FlowFilter& filter, const snapshot:
   return query;
 }
 
-namespace {
-
-std::string endpoint(const IpAddress& address, std::uint16_t port) {
+std::string endpoint_text(const IpAddress& address, std::uint16_t port) {
   return (address.is_v4() ? to_string(address) : "[" + to_string(address) + "]") + ":" + std::to_string(port);
 }
+
+namespace {
 
 const char* mode_of(const flow::Flow& flow) {
   if (flow.kind == flow::Kind::egress_snat) return "egress snat";
@@ -74,10 +76,10 @@ const char* protocol_of(std::uint8_t protocol) {
 
 void describe_flow(const worker::Worker& worker, const flow::Flow& flow, pb::FlowInfo* out) {
   out->set_worker(worker.index());
-  out->set_client(endpoint(flow.client, flow.client_port));
-  out->set_service(endpoint(flow.service, flow.service_port));
-  out->set_local(endpoint(flow.local, flow.local_port));
-  out->set_backend(endpoint(flow.backend, flow.backend_port));
+  out->set_client(endpoint_text(flow.client, flow.client_port));
+  out->set_service(endpoint_text(flow.service, flow.service_port));
+  out->set_local(endpoint_text(flow.local, flow.local_port));
+  out->set_backend(endpoint_text(flow.backend, flow.backend_port));
   out->set_protocol(protocol_of(flow.protocol));
   out->set_state(flow::to_string(flow.state));
   out->set_mode(mode_of(flow));

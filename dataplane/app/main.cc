@@ -18,10 +18,12 @@
 #include <csignal>
 #include <cstring>
 
+#include "dataplane/app/access_writer.h"
 #include "dataplane/app/api_server.h"
 #include "dataplane/app/box.h"
 #include "dataplane/app/fleet.h"
 #include "dataplane/app/service_manager.h"
+#include "dataplane/proxy/mbuf_pool.h"
 #include "drivers/exception/exception.h"
 #include "drivers/port/buffers.h"
 #include "drivers/port/eal.h"
@@ -35,7 +37,8 @@ using headgate::ErrorCode;
 using headgate::fail;
 using headgate::Result;
 
-constexpr unsigned kExceptionBuffers = 8192;
+constexpr unsigned kKernelBuffers = 8192;  // of a port whose other side is this machine's kernel
+constexpr unsigned kOwnBuffers = 16384;
 
 struct Options {
   std::vector<std::string> ports;
@@ -44,7 +47,9 @@ struct Options {
   std::string socket = "/run/headgate/dataplane.sock";
   std::string socket_group;
   std::string state_dir = "/run/headgate";
+  std::string access_log;
   std::uint32_t flows = 1 << 18;
+  std::uint32_t connections = 1 << 15;
   unsigned memory_mb = 1024;
   unsigned buffers = 32768;
   bool no_huge = false;
@@ -75,10 +80,19 @@ int parse_command_line(int argc, char** argv, Options& options) {
   app.add_option("--socket-group", options.socket_group,
                  "group that may use the API, for a control plane under another user; default: the dataplane's own");
   app.add_option("--state-dir", options.state_dir, "where the accepted snapshot is kept")->capture_default_str();
+  app.add_option("--access-log", options.access_log,
+                 "file for the access lines of HTTP services that ask for them; moved to FILE.1 at 16 MiB. Default: "
+                 "access.log in the state directory");
   app.add_option("--flows", options.flows, "flows per worker; about 160 bytes each")
       ->check(CLI::Range(1024, 100'000'000))
       ->capture_default_str();
-  app.add_option("--buffers", options.buffers, "packet buffers per port")
+  app.add_option(
+         "--connections", options.connections,
+         "TCP connections that may end in each worker, two for a proxied session; about 700 bytes each when used. "
+         "0: nothing is proxied")
+      ->check(CLI::Range(0, 4'000'000))
+      ->capture_default_str();
+  app.add_option("--buffers", options.buffers, "packet buffers per port; a tap port has at most 8192")
       ->check(CLI::Range(4096, 1 << 20))
       ->capture_default_str();
   app.add_option("--memory", options.memory_mb, "MB for packet buffers")
@@ -147,12 +161,12 @@ std::vector<headgate::worker::Idle> idle_of_workers(const Options& options) {
 
 // `room`: of a buffer, headroom included; the headroom of 128 bytes holds every tunnel header.
 rte_mempool* make_pool(const std::string& name, unsigned buffers, std::uint16_t room) {
-  return rte_pktmbuf_pool_create(name.c_str(), buffers, 256, 0, room, SOCKET_ID_ANY);
+  return rte_pktmbuf_pool_create(name.c_str(), buffers, 256, headgate::proxy::kPrivateSize, room, SOCKET_ID_ANY);
 }
 
 // For what a port receives: one buffer holds a frame of the port's MTU.
 Result<rte_mempool*> make_rx_pool(const headgate::port::PortSpec& spec, unsigned buffers) {
-  const auto room = headgate::port::buffer_room_for(spec);
+  const auto room = headgate::port::buffer_room_for(spec, headgate::proxy::kPrivateSize);
   if (!room) return tl::unexpected(room.error());
   if (rte_mempool* pool = make_pool("rx-" + spec.name, buffers, *room)) return pool;
   return fail(ErrorCode::exhausted, "no memory for " + std::to_string(buffers) + " packet buffers of " +
@@ -169,13 +183,16 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
                           const headgate::BucketMap& map) {
   Opened opened;
   for (const auto& spec : specs) {
-    const auto pool = make_rx_pool(spec, options.buffers);
+    const bool kernels = spec.kind == headgate::port::PortKind::tap;
+    const auto pool = make_rx_pool(spec, kernels ? std::min(options.buffers, kKernelBuffers) : options.buffers);
     if (!pool) return tl::unexpected(pool.error());
     rte_mempool* const pools[] = {*pool};
     auto port = headgate::port::Port::open(spec, pools, {.workers = options.workers, .buckets = map});
     if (!port) return tl::unexpected(port.error());
-    headgate::worker::PortFacts facts{
-        .mac = (*port)->mac(), .nic_steers = (*port)->rss_state().programmed, .tx_queues = (*port)->queues()};
+    headgate::worker::PortFacts facts{.mac = (*port)->mac(),
+                                      .nic_steers = (*port)->rss_state().programmed,
+                                      .tx_queues = (*port)->queues(),
+                                      .chains = (*port)->offloads().multi_segment};
     opened.ports.push_back({.port = std::move(*port), .name = spec.name});
     opened.facts.push_back(facts);
     spdlog::info("port {}: {} on {}, {} queues, mac {}", spec.name, headgate::port::to_string(spec.kind), spec.device,
@@ -189,19 +206,33 @@ Result<Opened> open_ports(const std::vector<headgate::port::PortSpec>& specs, co
     headgate::port::PortSpec as_owner;  // frames of the owner's size may come from the kernel as well
     as_owner.name = name;
     as_owner.mtu = opened.ports[i].port->mtu();
-    const auto pool = make_rx_pool(as_owner, kExceptionBuffers);
+    const auto pool = make_rx_pool(as_owner, kKernelBuffers);
     if (!pool) return tl::unexpected(pool.error());
     rte_mempool* const pools[] = {*pool};
     auto port = headgate::exception::open_for(*opened.ports[i].port, pools);
     if (!port) return tl::unexpected(port.error());
     const auto index = static_cast<std::uint16_t>(opened.ports.size());
     opened.ports[i].exception = opened.facts[i].exception = index;
-    opened.facts.push_back(
-        {.mac = (*port)->mac(), .physical = static_cast<std::uint16_t>(i), .tx_queues = (*port)->queues()});
+    opened.facts.push_back({.mac = (*port)->mac(),
+                            .physical = static_cast<std::uint16_t>(i),
+                            .tx_queues = (*port)->queues(),
+                            .chains = (*port)->offloads().multi_segment});
     opened.ports.push_back({.port = std::move(*port), .name = name, .physical = static_cast<std::uint16_t>(i)});
     spdlog::info("port {}: everything that is not ours goes to the kernel by {}", specs[i].name, specs[i].exception);
   }
   return opened;
+}
+
+// What payload may wait in all workers together: half of one port's buffers, since all of it may have come by one port,
+// which has to go on receiving.
+Result<headgate::worker::ProxyConfig> proxy_sizes(const Options& options) {
+  headgate::worker::ProxyConfig config{.connections = options.connections};
+  config.memory = std::uint64_t{options.buffers} * RTE_MBUF_DEFAULT_BUF_SIZE / 2 / options.workers;
+  config.own_buffers = kOwnBuffers / 2 / options.workers;  // adverts and headers have the other half
+  if (getrandom(&config.secret, sizeof config.secret, 0) != sizeof config.secret ||
+      getrandom(&config.cookie_key, sizeof config.cookie_key, 0) != sizeof config.cookie_key)
+    return fail(ErrorCode::internal, "no random numbers from the kernel");
+  return config;
 }
 
 int run(const Options& options) {
@@ -236,31 +267,46 @@ int run(const Options& options) {
   const headgate::worker::Steering steering(headgate::kDefaultRssKey, map);
   auto opened = open_ports(specs, options, map);
   if (!opened) return say(opened.error());
-  rte_mempool* own_pool = make_pool("own", 16384, RTE_MBUF_DEFAULT_BUF_SIZE);
+  // Headers of segments, a clone for each part of a payload, copies for ports that take no chains (a whole frame each),
+  // and what workers say: at most what the ports' transmit rings hold, some thousands. As many again are for heads and
+  // answers that wait in connections (ProxyConfig::own_buffers).
+  std::uint16_t own_room = RTE_MBUF_DEFAULT_BUF_SIZE;
+  for (const auto& spec : specs)
+    own_room = std::max(own_room, headgate::port::buffer_room_for(spec, headgate::proxy::kPrivateSize).value_or(0));
+  rte_mempool* own_pool = make_pool("own", kOwnBuffers, own_room);
   if (own_pool == nullptr)
     return say({ErrorCode::exhausted, "no memory for the workers' own packet buffers; raise --memory"});
 
+  const auto proxy = proxy_sizes(options);
+  if (!proxy) return say(proxy.error());
   std::vector<headgate::port::Port*> ports;
   for (const auto& port : opened->ports) ports.push_back(port.port.get());
-  auto fleet = std::make_unique<headgate::app::Fleet>(
-      headgate::app::FleetOptions{
-          .workers = options.workers, .flows = options.flows, .idle = idle_of_workers(options), .seed = seed},
-      ports, opened->facts, own_pool, steering);
+  auto fleet = std::make_unique<headgate::app::Fleet>(headgate::app::FleetOptions{.workers = options.workers,
+                                                                                  .flows = options.flows,
+                                                                                  .idle = idle_of_workers(options),
+                                                                                  .seed = seed,
+                                                                                  .proxy = *proxy},
+                                                      ports, opened->facts, own_pool, steering);
   fleet->start();
   headgate::app::Box box(std::move(opened->ports), std::move(fleet), own_pool, options.state_dir, seed);
   box.start_from_kept();
 
+  const headgate::app::AccessWriter access_writer(
+      box.fleet(), options.access_log.empty() ? options.state_dir + "/access.log" : options.access_log);
   auto server = headgate::app::ApiServer::start(box, options.socket, *group);
   if (!server) return say(server.error());
   spdlog::info("ready: {} workers, {} flows each, API on {}", options.workers, options.flows, options.socket);
 
   headgate::app::say_ready();
-  for (;;) {
+  constexpr int kTendMs = 100;
+  for (unsigned rounds = 0;;) {
     pollfd entry{signal_fd, POLLIN, 0};
-    if (poll(&entry, 1, 1000) > 0) {
+    if (poll(&entry, 1, kTendMs) > 0) {
       signalfd_siginfo info{};
       if (read(signal_fd, &info, sizeof info) == sizeof info && info.ssi_signo != SIGHUP) break;
     }
+    box.log_election();
+    if (++rounds % (1000 / kTendMs) != 0) continue;
     box.tend();
     headgate::app::ping_watchdog(box.fleet());
   }

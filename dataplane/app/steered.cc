@@ -33,6 +33,14 @@ Steered steered_to(const snapshot::Snapshot& snapshot, std::uint16_t port) {
   }
   if (routed_v4) steered.gateway.push_back(*parse_prefix("0.0.0.0/0"));
   if (routed_v6) steered.gateway.push_back(*parse_prefix("::/0"));
+  for (const snapshot::Group& group : snapshot.groups) {
+    for (std::size_t r = 0; r < group.interfaces.size(); ++r) {
+      if (snapshot.interfaces[group.interfaces[r]].port == port) steered.vrids.push_back(group.config.routers[r].vrid);
+    }
+  }
+  std::ranges::sort(steered.vrids);
+  const auto twice = std::ranges::unique(steered.vrids);
+  steered.vrids.erase(twice.begin(), twice.end());
   return steered;
 }
 

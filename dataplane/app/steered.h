@@ -11,6 +11,7 @@ struct Steered {
   std::vector<IpAddress> addresses;  // sorted, unique: frames to these, by destination, ARP or ND target, quoted source
   // Frames to our MAC from these, whatever their destination, unless that is the kernel's: xdp::Steering::set_gateway.
   std::vector<IpPrefix> gateway;
+  std::vector<std::uint8_t> vrids;  // adverts of these virtual routers, and frames to their virtual MACs
 };
 
 Steered steered_to(const snapshot::Snapshot& snapshot, std::uint16_t port);
