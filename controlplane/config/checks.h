@@ -50,12 +50,13 @@ struct Site {
   std::vector<InterfaceEntry> interfaces;
   std::set<std::string> local_v4, local_v6;  // names of local_address entries with addresses of that family
   bool any_local_v4 = false, any_local_v6 = false;
-  std::map<std::string, const v1::Pool*> pools;  // the first of each name
-  std::set<std::string> pools_in_use;
+  std::map<std::string, const v1::Pool*> pools;                  // the first of each name
+  std::map<std::string, std::vector<const v1::Service*>> users;  // services that use a pool, by its name
   std::set<Address>
       own_addresses;              // of interfaces (snat too) and services; local addresses are judged by their own pass
   std::set<std::string> on_link;  // prefixes of all interfaces
 
+  const std::vector<const v1::Service*>& users_of(const std::string& pool) const;
   const InterfaceEntry* interface_named(const std::string& name) const;
   // The interface on whose link the address is; null when none.
   const InterfaceEntry* interface_of(const Address& address) const;
@@ -66,11 +67,20 @@ void check_interfaces(Site& site, Report& report);
 void check_routes(const Site& site, Report& report);
 void check_local_addresses(Site& site, Report& report);
 void check_probe(const Site& site, Report& report);
-void check_pool_rules(const v1::Config& config, const Node& pool_node, const v1::Pool& pool, Report& report);
+void check_pool_rules(const Site& site, const Node& pool_node, const v1::Pool& pool, Report& report);
 void check_probes(const Site& site, const Node& pool_node, const v1::Pool& pool, Report& report);
-void check_pools(const Site& site, Report& report);  // Requires: check_services filled pools_in_use
-void check_services(Site& site, Report& report);
+void check_pools(const Site& site, Report& report);
+void check_services(const Site& site, Report& report);
+// Of one service: whether its connections end here, and what follows; of its `http`.
+void check_proxied(const Node& service_node, const v1::Service& service, Report& report);
+void check_http(const Node& node, const v1::Http& http, Report& report);
 
+void check_groups(const Site& site, Report& report);
+void check_failover(const Site& site, Report& report);
+// Do the local addresses that open connections on this box include one of that family for services of `group`?
+bool has_local_for(const Site& site, const v1::Group* group, bool v4);
+// More prefixes of a list than the dataplane takes of one service.
+void check_prefix_count(const Node& node, const char* list, int count, Report& report);
 void check_management(const Site& site, Report& report);
 void check_log(const Site& site, Report& report);
 

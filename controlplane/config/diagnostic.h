@@ -17,12 +17,15 @@ struct Diagnostic {
   std::string file;
   Location location;
   std::string message;
+  std::string path{};  // what it is about, "pool web backend w4"; empty: not known, or the whole
 
   std::string to_string() const {
     std::string text = file;
     if (location.line > 0) text += ":" + std::to_string(location.line) + ":" + std::to_string(location.column);
     return text + ": " + (severity == Severity::warning ? "warning: " : "") + message;
   }
+  // With what it is about, for people.
+  std::string described() const { return to_string() + (path.empty() ? "" : " (" + path + ")"); }
 };
 
 inline bool has_errors(const std::vector<Diagnostic>& diagnostics) {

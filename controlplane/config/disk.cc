@@ -54,6 +54,10 @@ Result<std::vector<std::string>> KernelDisk::list(const std::string& directory) 
   return names;
 }
 
+bool KernelDisk::exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0 || errno != ENOENT;
+}
+
 Result<std::string> KernelDisk::read(const std::string& path) {
   return read_file(path);
 }

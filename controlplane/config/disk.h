@@ -13,6 +13,7 @@ class Disk {
  public:
   virtual ~Disk() = default;
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names of regular files
+  virtual bool exists(const std::string& path) = 0;  // false only when it is certain that nothing is there
   virtual Result<std::string> read(const std::string& path) = 0;
   virtual Result<void> make_directory(const std::string& path) = 0;  // fine when it exists
   // The file is new or emptied first. Nothing is durable before the matching sync.
@@ -29,6 +30,7 @@ Result<void> replace_durably(Disk& disk, const std::string& path, const std::str
 class KernelDisk final : public Disk {
  public:
   Result<std::vector<std::string>> list(const std::string& directory) override;
+  bool exists(const std::string& path) override;
   Result<std::string> read(const std::string& path) override;
   Result<void> make_directory(const std::string& path) override;
   Result<void> write(const std::string& path, const std::string& content) override;

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <set>
 
 #include "controlplane/api/options.pb.h"
 #include "controlplane/config/format.h"
@@ -202,7 +204,11 @@ std::string problem_of(const FieldDescriptor& field, const std::string& word) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING: {
       const auto problem = format_problem(field.options().GetExtension(v1::format), word);
-      return problem ? problem->what + ": " + problem->action : "";
+      if (problem) return problem->what + ": " + problem->action;
+      const std::string& pattern = field.options().GetExtension(v1::pattern);
+      if (pattern.empty() || Patterns().match(pattern, word)) return {};
+      return field.name() + " is " + field.options().GetExtension(v1::help) + ", not " + join({word}) +
+             "; it matches " + pattern;
     }
     case FieldDescriptor::CPPTYPE_UINT32:
     case FieldDescriptor::CPPTYPE_UINT64:
@@ -226,7 +232,7 @@ std::string said(const FieldDescriptor& field, const std::string& word) {
 }  // namespace
 
 std::string value_problem(const FieldDescriptor& field, const std::string& word) {
-  const std::string problem = problem_of(field, word);
+  std::string problem = problem_of(field, word);
   if (problem.empty() || !field.options().GetExtension(v1::secret)) return problem;
   return field.name() + " cannot be what was written; it is " + field.options().GetExtension(v1::help);
 }
@@ -238,6 +244,16 @@ std::vector<std::string> fixed_values(const FieldDescriptor& field) {
   for (int i = 0; i < field.enum_type()->value_count(); ++i)
     values.push_back(lower(field.enum_type()->value(i)->name()));
   return values;
+}
+
+std::string value_help(const FieldDescriptor& field, const std::string& word) {
+  std::string help;
+  if (field.enum_type() != nullptr) {
+    const EnumValueDescriptor* value = enumerator(field, word);
+    if (value != nullptr) help = value->options().GetExtension(v1::value_help);
+  }
+  const bool usual = lower(field.options().GetExtension(v1::default_text)) == word;
+  return usual ? help + (help.empty() ? "" : "; ") + "default" : help;
 }
 
 std::vector<std::string> names_in(const Message& config, const std::string& list) {
@@ -300,6 +316,42 @@ Result<void> remove(Message& config, const Words& words) {
     remove_at(*place->message, field, index);
   }
   return {};
+}
+
+Result<std::string> change_commands(const Message& before, const Message& after) {
+  const std::vector<Words> old_lines = flatten(before), new_lines = flatten(after);
+  const std::set<Words> was(old_lines.begin(), old_lines.end()), is(new_lines.begin(), new_lines.end());
+  const auto in_after = [&is](const Words& path) {
+    const auto next = is.lower_bound(path);
+    return next != is.end() && next->size() >= path.size() && std::equal(path.begin(), path.end(), next->begin());
+  };
+  const std::unique_ptr<Message> copy(before.New());
+  copy->CopyFrom(before);
+  std::string commands;
+  // Of what is gone the largest part: an entry, not each of its values. What only changed is set below.
+  for (const Words& line : old_lines) {
+    if (is.contains(line)) continue;
+    const auto place = follow(*copy, line, false);
+    const bool one_value = place && place->field != nullptr && !place->field->is_repeated();
+    if (one_value && in_after(Words(line.begin(), line.end() - 1))) continue;
+    for (std::size_t size = 1; size <= line.size(); ++size) {
+      const Words path(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(size));
+      if (in_after(path)) continue;
+      const auto part = follow(*copy, path, false);
+      const bool whole_list = part && part->field != nullptr && part->field->message_type() != nullptr;
+      if (whole_list || !remove(*copy, path)) continue;  // others may have added to it
+      commands += "delete " + join(path) + "\n";
+      break;
+    }
+  }
+  for (const Words& line : new_lines) {
+    if (was.contains(line)) continue;
+    if (const auto done = set(*copy, line); !done) return fail("set " + join(line) + ": " + done.error().message);
+    commands += "set " + join(line) + "\n";
+  }
+  if (!compare(*copy, after).empty())
+    return fail("these changes cannot be said as commands; save FILE keeps all of it");
+  return commands;
 }
 
 Result<unsigned> rename(Message& config, const Words& words, const std::string& name) {

@@ -27,6 +27,10 @@ Result<void> set(google::protobuf::Message& config, const Words& words);
 // several.
 Result<void> remove(google::protobuf::Message& config, const Words& words);
 
+// The set and delete commands that make `after` of `before`, and the same changes in a configuration that differs from
+// `before` elsewhere. With secrets. An error when there are none, as for another order of entries.
+Result<std::string> change_commands(const google::protobuf::Message& before, const google::protobuf::Message& after);
+
 // {"pool","web"} to "www". Every reference to it follows: names are what holds a configuration together. How many did.
 Result<unsigned> rename(google::protobuf::Message& config, const Words& words, const std::string& name);
 
@@ -35,6 +39,8 @@ std::string value_problem(const google::protobuf::FieldDescriptor& field, const 
 
 // Enumerators in lower case; "true", "false"; empty for others.
 std::vector<std::string> fixed_values(const google::protobuf::FieldDescriptor& field);
+// What one of them means, "silence; default"; empty: its name says it.
+std::string value_help(const google::protobuf::FieldDescriptor& field, const std::string& word);
 
 // Names of the entries of the top-level list `list`.
 std::vector<std::string> names_in(const google::protobuf::Message& config, const std::string& list);

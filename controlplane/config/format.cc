@@ -1,5 +1,7 @@
 #include "controlplane/config/format.h"
 
+#include <re2/re2.h>
+
 #include <algorithm>
 #include <cctype>
 
@@ -37,6 +39,15 @@ std::optional<FormatProblem> format_problem(v1::Format format, const std::string
   }
   if (format == v1::FORMAT_PREFIX) return prefix_problem(quoted, text);
   return std::nullopt;
+}
+
+Patterns::Patterns() = default;
+Patterns::~Patterns() = default;
+
+bool Patterns::match(const std::string& pattern, const std::string& text) {
+  auto& compiled = compiled_[pattern];
+  if (!compiled) compiled = std::make_unique<re2::RE2>(pattern, re2::RE2::Quiet);
+  return re2::RE2::FullMatch(text, *compiled);
 }
 
 }  // namespace headgate::config

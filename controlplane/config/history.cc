@@ -1,7 +1,5 @@
 #include "controlplane/config/history.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <charconv>
 #include <sstream>
@@ -28,6 +26,11 @@ std::string header_of(const Revision& r) {
       << one_line(r.comment) << "\n# boot " << one_line(r.boot) << "\n# boottime " << r.boottime_s << "\n";
   if (r.confirm_s != 0) out << "# confirm_within " << r.confirm_s << "\n";
   if (r.rolled_back_from != 0) out << "# rolled_back_from " << r.rolled_back_from << "\n";
+  if (!r.lineage.id.empty()) {
+    out << "# version " << r.lineage.id << "\n# parent " << r.lineage.parent << "\n# shared " << r.lineage.digest
+        << "\n";
+  }
+  if (r.local) out << "# local 1\n";
   out << "# digest " << r.digest << "\n";
   return out.str();
 }
@@ -73,6 +76,14 @@ std::optional<Parsed> parse(const std::string& content, std::uint64_t number) {
       good = parse_number(value, r.confirm_s);
     else if (name == "rolled_back_from")
       good = parse_number(value, r.rolled_back_from);
+    else if (name == "version")
+      r.lineage.id = value;
+    else if (name == "parent")
+      r.lineage.parent = value;
+    else if (name == "shared")
+      r.lineage.digest = value;
+    else if (name == "local")
+      r.local = value == "1";
     else if (name == "digest")
       r.digest = value;
     else if (name == "checksum")
@@ -97,19 +108,6 @@ std::uint64_t number_of(const std::string& name, const std::string& suffix) {
 
 }  // namespace
 
-std::string sha256_hex(const std::string& text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned length = 0;
-  EVP_Digest(text.data(), text.size(), digest, &length, EVP_sha256(), nullptr);
-  std::string hex;
-  constexpr const char* kDigits = "0123456789abcdef";
-  for (unsigned i = 0; i < length; ++i) {
-    hex += kDigits[digest[i] >> 4];
-    hex += kDigits[digest[i] & 15];
-  }
-  return hex;
-}
-
 std::string History::path(std::uint64_t number, const char* suffix) const {
   std::string digits = std::to_string(number);
   if (digits.size() < 8) digits.insert(0, 8 - digits.size(), '0');
@@ -119,6 +117,7 @@ std::string History::path(std::uint64_t number, const char* suffix) const {
 Result<void> History::open() {
   revisions_.clear();
   problems_.clear();
+  unwritten_.clear();
   highest_ = 0;
   if (auto made = disk_.make_directory(directory_); !made) return made;
   const auto names = disk_.list(directory_);
@@ -169,8 +168,9 @@ std::vector<Revision> History::list() const {
   return all;
 }
 
-Result<std::string> History::text(std::uint64_t number) {
+Result<std::string> History::text(std::uint64_t number) const {
   if (find(number) == nullptr) return fail("there is no revision " + std::to_string(number) + "; see show commits");
+  if (const auto found = unwritten_.find(number); found != unwritten_.end()) return found->second;
   const auto content = disk_.read(path(number, kText));
   if (!content) return fail(content.error().message);
   auto parsed = parse(*content, number);
@@ -187,20 +187,48 @@ Result<void> History::put(const std::string& final_path, const std::string& cont
   return done;
 }
 
-Result<Revision> History::add(Revision revision, const std::string& text) {
+Revision History::numbered(Revision revision, const std::string& text) const {
   revision.number = highest_ + 1;
   revision.digest = sha256_hex(text);
   revision.confirmed = false;
   revision.user = one_line(revision.user);
   revision.comment = one_line(revision.comment);
+  return revision;
+}
+
+Result<void> History::write(const Revision& revision, const std::string& text) {
   const std::string header = header_of(revision);
-  if (auto done = put(path(revision.number, kText), header + "# checksum " + sha256_hex(header + text) + "\n" + text);
-      !done)
-    return fail(done.error().message);
+  return put(path(revision.number, kText), header + "# checksum " + sha256_hex(header + text) + "\n" + text);
+}
+
+void History::keep(const Revision& revision) {
   highest_ = revision.number;
   revisions_.emplace(revision.number, revision);
   forget_old();
+}
+
+Result<Revision> History::add(Revision revision, const std::string& text) {
+  if (auto done = write_unwritten(); !done) return fail(done.error().message);  // the order on disk is that of events
+  revision = numbered(std::move(revision), text);
+  if (auto done = write(revision, text); !done) return fail(done.error().message);
+  keep(revision);
   return revision;
+}
+
+Revision History::add_unwritten(Revision revision, const std::string& text) {
+  revision = numbered(std::move(revision), text);
+  unwritten_.emplace(revision.number, text);
+  keep(revision);
+  return revision;
+}
+
+Result<void> History::write_unwritten() {
+  while (!unwritten_.empty()) {
+    const auto& [number, text] = *unwritten_.begin();
+    if (auto done = write(revisions_.at(number), text); !done) return done;
+    unwritten_.erase(unwritten_.begin());
+  }
+  return {};
 }
 
 Result<void> History::confirm() {
@@ -218,6 +246,7 @@ void History::forget_old() {
     const std::uint64_t number = revisions_.begin()->first;
     (void)disk_.remove(path(number, kText));
     (void)disk_.remove(path(number, kConfirmed));
+    unwritten_.erase(number);
     revisions_.erase(revisions_.begin());
   }
 }

@@ -59,7 +59,8 @@ class Search {
     if (key_field(*field.message_type()) == nullptr) return;  // told apart by position: nothing says which is which
     for (int i = 0; i < after.message().GetReflection()->FieldSize(after.message(), &field); ++i) {
       const std::string key = key_of(after.message(), field, i);
-      const int was = index_of(before, field, key);
+      const bool in_place = i < before.GetReflection()->FieldSize(before, &field) && key_of(before, field, i) == key;
+      const int was = in_place ? i : index_of(before, field, key);
       if (was < 0) continue;
       entry(before.GetReflection()->GetRepeatedMessage(before, &field, was), after.child(field, i),
             join_label(label, field.name() + " " + join({key})));

@@ -41,12 +41,12 @@ TEST(Parse, UnknownFieldsAreAllReportedWithWhatWasMeant) {
        "tcp_transitory_s, tcp_closed_s, udp_s, udp_unreplied_s, icmp_s\n"},
       {"at the top, nothing near", "\nvip { }\n",
        "x:2:1: unknown field \"vip\" at the top level; possible are interface, route, local_address, pool, service, "
-       "timeouts, probe, unmatched, management, log\n"},
+       "timeouts, probe, unmatched, group, failover, management, log\n"},
       {"a swap, capitals, and a name in a comment behind it", "servcie { }\nPROBE # PROBE\n { }\nunmatched: DROP\n",
        "x:1:1: unknown field \"servcie\" at the top level; did you mean service? possible are interface, route, "
-       "local_address, pool, service, timeouts, probe, unmatched, management, log\n"
+       "local_address, pool, service, timeouts, probe, unmatched, group, failover, management, log\n"
        "x:2:1: unknown field \"PROBE\" at the top level; did you mean probe? possible are interface, route, "
-       "local_address, pool, service, timeouts, probe, unmatched, management, log\n"},
+       "local_address, pool, service, timeouts, probe, unmatched, group, failover, management, log\n"},
   });
 }
 
@@ -58,7 +58,7 @@ TEST(Parse, ValuesThatAreNoneOfTheirFieldAreAllReported) {
        "}\n",
        "x:2:9: name is web; write a text in quotes\n"
        "x:3:9: port is \"80\"; use a whole number, 1 to 65535\n"
-       "x:3:25: unknown value TPC of protocol; did you mean TCP? possible are TCP, UDP\n"
+       "x:3:25: unknown value TPC of protocol; did you mean TCP? possible are TCP, UDP, TCP_PROXY, HTTP\n"
        "x:4:9: ping is yes; use true or false\n"
        "x:4:30: reset_on_expiry is 2; use true or false\n"
        "x:5:9: mode is \"DSR\"; leave out the quotes; possible are FULL_NAT, NAT, DSR, TUNNEL\n"
@@ -85,7 +85,7 @@ TEST(Parse, MistakesBeforeASyntaxErrorAreReportedWithIt) {
   EXPECT_EQ(
       diagnostics_of("service { prot: 80\n port: x\n port: 80 80 }\n"),
       "x:1:11: unknown field \"prot\" in this block; did you mean port? possible are name, address, port, protocol, "
-      "mode, pool, encapsulation, gue_port, local_address, ping, reset_on_expiry, comment\n"
+      "mode, pool, encapsulation, gue_port, local_address, ping, reset_on_expiry, group, proxy, http, comment\n"
       "x:2:8: port is x; use a whole number, 1 to 65535\n"
       "x:3:11: syntax error: Expected identifier, got: 80\n");
 }
@@ -101,9 +101,9 @@ TEST(Parse, WhatElseIsWrongIsFoundToo) {
   EXPECT_EQ(
       all,
       "x:3:3: unknown field \"prot\" in this block; did you mean port? possible are name, address, port, protocol, "
-      "mode, pool, encapsulation, gue_port, local_address, ping, reset_on_expiry, comment\n"
+      "mode, pool, encapsulation, gue_port, local_address, ping, reset_on_expiry, group, proxy, http, comment\n"
       "x:4:9: port is http; use a whole number, 1 to 65535\n"
-      "x:5:13: unknown value TPC of protocol; did you mean TCP? possible are TCP, UDP\n"
+      "x:5:13: unknown value TPC of protocol; did you mean TCP? possible are TCP, UDP, TCP_PROXY, HTTP\n"
       "x:6:3: \"192.0.2.300\" is no IP address; write it like 192.0.2.1 or 2001:db8::1\n"
       "x:7:3: there is no pool \"wbe\"; name an existing pool or add this one\n"
       "x:9:1: unmatched is 7; possible are REJECT, DROP\n");

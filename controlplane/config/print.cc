@@ -182,7 +182,7 @@ std::vector<Location> attach_comments(Message& root, const Node::Tree& tree, con
 }
 
 void attach_comments(Document& document, const std::string& text) {
-  if (!document.ok()) return;
+  if (!document.readable) return;
   for (const Location where : attach_comments(document.config, *document.tree, text)) {
     document.diagnostics.push_back(
         {Severity::warning, document.file, where,

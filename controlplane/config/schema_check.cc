@@ -46,6 +46,7 @@ class SchemaCheck {
     for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
       const FieldDescriptor* field = message.GetDescriptor()->field(i);
       check_presence(node, kind, *field);
+      check_age(node, *field);
       if (field->message_type() != nullptr) {
         check_children(node, *field);
       } else {
@@ -67,6 +68,12 @@ class SchemaCheck {
     if (report_.is_unreadable(node.location(), field.name())) return;
     report_.error(node.location(), label_of(kind, node.message()) + " has no " + field.name(),
                   "add " + field.name() + " (" + options.GetExtension(v1::help) + ")");
+  }
+
+  void check_age(const Node& node, const FieldDescriptor& field) {
+    const std::string& advice = field.options().GetExtension(v1::deprecated);
+    if (advice.empty() || count_of(node.message(), field) == 0) return;
+    report_.warn(node.location_of(field, field.is_repeated() ? 0 : -1), field.name() + " is deprecated", advice);
   }
 
   void check_children(const Node& node, const FieldDescriptor& field) {
@@ -127,9 +134,16 @@ class SchemaCheck {
     }
     if (const auto problem = format_problem(options.GetExtension(v1::format), value))
       report_.error(where, problem->what, problem->action);
+    const std::string& pattern = options.GetExtension(v1::pattern);
+    if (!pattern.empty() && !patterns_.match(pattern, value)) {
+      const bool secret = options.GetExtension(v1::secret);
+      report_.error(where, field.name() + (secret ? " is not what it must be" : " is " + quoted(value)),
+                    "write " + options.GetExtension(v1::help) + "; it matches " + pattern);
+    }
   }
 
   Names names_;
+  Patterns patterns_;
   Report& report_;
 };
 

@@ -3,9 +3,11 @@
 #include <google/protobuf/descriptor.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <map>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "controlplane/api/options.pb.h"
@@ -31,11 +33,12 @@ std::string key_of(const Message& parent, const FieldDescriptor& list, const Fie
   return std::to_string(index + 1);
 }
 
-// Calls `line(words)` for each line of a configuration.
-template <class Line>
+// Calls `line(path)` for each line of a configuration. A path takes words with push_back() and pop_back(), like Words.
+template <class Path, class Line>
 class Flattener {
  public:
-  Flattener(Secrets secrets, Line line) : secrets_(secrets), line_(std::move(line)) {}
+  Flattener(Secrets secrets, Path path, Line line)
+      : secrets_(secrets), line_(std::move(line)), path_(std::move(path)) {}
 
   void message(const Message& message, const FieldDescriptor* key) {
     const auto* reflection = message.GetReflection();
@@ -45,15 +48,15 @@ class Flattener {
       const int count =
           field->is_repeated() ? reflection->FieldSize(message, field) : reflection->HasField(message, field);
       if (field == key || count == 0) continue;
-      path_.push_back(field->name());
+      push(field->name());
       if (field->message_type() != nullptr) {
         children(message, *field, count);
       } else {
         values(message, *field, count);
       }
-      path_.pop_back();
+      pop();
     }
-    if (lines_ == before && !path_.empty()) say();
+    if (lines_ == before && depth_ != 0) say();
   }
 
  private:
@@ -62,18 +65,26 @@ class Flattener {
     if (!field.is_repeated()) return message(reflection->GetMessage(parent, &field), nullptr);
     const FieldDescriptor* key = key_field(*field.message_type());
     for (int i = 0; i < count; ++i) {
-      path_.push_back(key_of(parent, field, key, i));
+      push(key_of(parent, field, key, i));
       message(reflection->GetRepeatedMessage(parent, &field, i), key);
-      path_.pop_back();
+      pop();
     }
   }
   void values(const Message& parent, const FieldDescriptor& field, int count) {
     const bool hidden = secrets_ == Secrets::redacted && field.options().GetExtension(v1::secret);
     for (int i = 0; i < count; ++i) {
-      path_.push_back(hidden ? kRedacted : value_word(parent, field, field.is_repeated() ? i : -1));
+      push(hidden ? kRedacted : value_word(parent, field, field.is_repeated() ? i : -1));
       say();
-      path_.pop_back();
+      pop();
     }
+  }
+  void push(const std::string& word) {
+    path_.push_back(word);
+    ++depth_;
+  }
+  void pop() {
+    path_.pop_back();
+    --depth_;
   }
   void say() {
     ++lines_;
@@ -82,8 +93,8 @@ class Flattener {
 
   const Secrets secrets_;
   Line line_;
-  Words path_;
-  std::size_t lines_ = 0;
+  Path path_;
+  std::size_t depth_ = 0, lines_ = 0;
 };
 
 // All words but the value: lines with equal ones are about the same thing.
@@ -159,51 +170,82 @@ std::string value_word(const Message& message, const FieldDescriptor& field, int
 
 std::vector<Words> flatten(const Message& message, Secrets secrets) {
   std::vector<Words> lines;
-  Flattener(secrets, [&](const Words& words) { lines.push_back(words); }).message(message, nullptr);
+  Flattener(secrets, Words(), [&](const Words& words) { lines.push_back(words); }).message(message, nullptr);
   return lines;
 }
 
 namespace {
 
-// Behind what `line` holds already.
-void append(const Words& words, std::string& line) {
-  for (const std::string& word : words) {
-    if (!line.empty() && line.back() != '\n') line += ' ';
-    const bool plain = !word.empty() && word.find_first_of(" \t\n\"'\\|#?;") == std::string::npos;
-    if (plain) {
-      line += word;
-      continue;
-    }
-    line += '"';
-    for (const char c : word) {
-      if (c == '"' || c == '\\') line += '\\';
-      if (c == '\n') {
-        line += "\\n";
-      } else {
-        line += c;
-      }
-    }
-    line += '"';
-  }
+bool is_plain(const std::string& word) {
+  static constexpr auto kQuoted = [] {
+    std::array<bool, 256> quoted{};
+    for (const char c : std::string_view(" \t\n\"'\\|#?;")) quoted[static_cast<unsigned char>(c)] = true;
+    return quoted;
+  }();
+  return !word.empty() &&
+         std::none_of(word.begin(), word.end(), [](char c) { return kQuoted[static_cast<unsigned char>(c)]; });
 }
+
+void append(const std::string& word, std::string& line) {
+  if (!line.empty()) line += ' ';
+  if (is_plain(word)) {
+    line += word;
+    return;
+  }
+  line += '"';
+  for (const char c : word) {
+    if (c == '"' || c == '\\') line += '\\';
+    if (c == '\n') {
+      line += "\\n";
+    } else {
+      line += c;
+    }
+  }
+  line += '"';
+}
+
+// A path as a command has it, quoted once however many lines begin with it.
+struct CommandPath {
+  std::string text;
+  std::vector<std::size_t> ends{};  // of `text` before each word
+
+  void push_back(const std::string& word) {
+    ends.push_back(text.size());
+    append(word, text);
+  }
+  void pop_back() {
+    text.resize(ends.back());
+    ends.pop_back();
+  }
+};
 
 }  // namespace
 
 std::string join(const Words& words) {
   std::string line;
-  append(words, line);
+  for (const std::string& word : words) append(word, line);
   return line;
 }
 
 std::string set_commands(const Message& config, Secrets secrets) {
   std::string text;
-  Flattener(secrets, [&](const Words& words) {
-    text += "set";
-    append(words, text);
+  Flattener(secrets, CommandPath{"set"}, [&](const CommandPath& path) {
+    text += path.text;
     text += '\n';
   }).message(config, nullptr);
   return text;
 }
+
+namespace {
+
+const Words* key_of_line(const Words& line) {
+  return &line;
+}
+const Words* key_of_line(const std::pair<const Words, std::size_t>& line) {
+  return &line.first;
+}
+
+}  // namespace
 
 std::string compare(const Message& before, const Message& after) {
   const std::vector<Words> old_lines = flatten(before), new_lines = flatten(after);
@@ -215,7 +257,16 @@ std::string compare(const Message& before, const Message& after) {
     if (!is.contains(old_lines[i])) by_subject[subject(old_lines[i])].push_back(i);
   }
   std::string text;
+  // "pool web" alone stands for an entry with nothing in it. Where the other side has the entry with more, nothing
+  // appeared or went.
+  const auto has_more = [](const auto& lines, const Words& words) {
+    const auto next = lines.upper_bound(words);
+    if (next == lines.end()) return false;
+    const Words& longer = *key_of_line(*next);
+    return longer.size() > words.size() && std::equal(words.begin(), words.end(), longer.begin());
+  };
   const auto say = [&](char sign, Words words) {
+    if (sign == '+' ? has_more(was, words) : has_more(is, words)) return;
     if (is_secret(before.GetDescriptor(), words)) words.back() = kRedacted;
     text += std::string(1, sign) + " " + join(words) + "\n";
   };

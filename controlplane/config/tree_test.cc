@@ -88,6 +88,16 @@ TEST(Flatten, ItsCommandsBuildTheSameConfiguration) {
   EXPECT_EQ(print(built), print(config));
 }
 
+TEST(Compare, SaysNothingOfAnEntryThatOnlyBecameFullerOrEmptier) {
+  v1::Config empty;
+  ASSERT_TRUE(set(empty, {"pool", "web"}));
+  v1::Config full = empty;
+  ASSERT_TRUE(set(full, {"pool", "web", "algorithm", "maglev"}));
+  EXPECT_EQ(compare(empty, full), "+ pool web algorithm maglev\n");
+  EXPECT_EQ(compare(full, empty), "- pool web algorithm maglev\n");
+  EXPECT_EQ(compare(v1::Config(), empty), "+ pool web\n");
+}
+
 TEST(Compare, PutsANewValueBesideTheOldOne) {
   const v1::Config before = config_of(kText);
   v1::Config after = before;
@@ -154,6 +164,56 @@ TEST(Edit, ARenamedEntryTakesItsReferencesAlong) {
   EXPECT_EQ(config.service(1).pool(), "www");
   EXPECT_FALSE(rename(config, {"service", "s"}, "t"));
   EXPECT_EQ(rename(config, {"pool", "www", "backend", "web1"}, "w1"), 0u);
+}
+
+// The commands of a change, made in `before`, give `after`; and in another configuration the same change.
+TEST(ChangeCommands, MakeOneOfTheOther) {
+  const v1::Config before = config_of(kText);
+  v1::Config after = before;
+  ASSERT_TRUE(set(after, {"pool", "web", "algorithm", "round_robin"}));
+  ASSERT_TRUE(set(after, {"pool", "web", "backend", "web2", "address", "10.10.0.22"}));
+  ASSERT_TRUE(remove(after, {"pool", "web", "backend", "web1", "address", "2001:db8:2::21"}));
+  ASSERT_TRUE(remove(after, {"route", "0.0.0.0/0"}));
+  ASSERT_TRUE(remove(after, {"pool", "web", "comment"}));
+  const auto commands = change_commands(before, after);
+  ASSERT_TRUE(commands) << commands.error().message;
+  EXPECT_EQ(*commands,
+            "delete route 0.0.0.0/0\n"
+            "delete pool web backend web1 address 2001:db8:2::21\n"
+            "delete pool web comment\n"
+            "set pool web algorithm round_robin\n"
+            "set pool web backend web2 address 10.10.0.22\n");
+  EXPECT_EQ(change_commands(before, before).value_or("?"), "");
+  const auto back = change_commands(after, before);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_NE(back->find("delete pool web backend web2\n"), std::string::npos) << *back;
+}
+
+TEST(ChangeCommands, RemoveTheLargestPartThatIsGone) {
+  v1::Config before = config_of(kText), after;
+  const auto commands = change_commands(before, after);
+  ASSERT_TRUE(commands) << commands.error().message;
+  EXPECT_EQ(*commands, "delete interface front\ndelete route 0.0.0.0/0\ndelete pool web\n");
+}
+
+TEST(NamePlaces, SayWhatADiagnosticIsAbout) {
+  const Document document = load_text("x", R"(pool {
+  name: "web"
+  backend { name: "w1" address: "10.10.0.300" wieght: 3 }
+  backend { address: "10.10.0.21" }
+  health_check { http { port: 0 } }
+}
+)");
+  std::string about;
+  for (const Diagnostic& d : document.diagnostics) {
+    if (d.severity == Severity::error) about += std::to_string(d.location.line) + " " + d.path + "\n";
+  }
+  EXPECT_EQ(about,
+            "3 pool web backend w1 address\n"
+            "3 pool web backend w1\n"
+            "4 pool web backend 2\n"
+            "5 pool web health_check\n"
+            "5 pool web health_check http port\n");
 }
 
 }  // namespace

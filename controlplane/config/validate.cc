@@ -6,6 +6,8 @@
 
 #include "controlplane/config/checks.h"
 #include "controlplane/config/durable_file.h"
+#include "controlplane/config/place_names.h"
+#include "controlplane/config/pool_use.h"
 
 namespace headgate::config {
 namespace {
@@ -24,7 +26,7 @@ Site make_site(const Document& document) {
             .local_v4 = {},
             .local_v6 = {},
             .pools = {},
-            .pools_in_use = {},
+            .users = users_of_pools(document.config),
             .own_addresses = {},
             .on_link = {}};
   for (int i = 0; i < document.config.interface_size(); ++i) {
@@ -37,6 +39,9 @@ Site make_site(const Document& document) {
     }
     add_own(entry.message->address(), site);
     add_own(entry.message->snat_address(), site);
+    for (const v1::FloatingAddress& floating : entry.message->floating()) {
+      if (const auto address = parse_address(floating.address())) site.own_addresses.insert(*address);
+    }
     site.interfaces.push_back(std::move(entry));
   }
   for (const v1::Service& service : document.config.service()) add_own(service.address(), site);
@@ -45,6 +50,12 @@ Site make_site(const Document& document) {
 }
 
 }  // namespace
+
+const std::vector<const v1::Service*>& Site::users_of(const std::string& pool) const {
+  static const std::vector<const v1::Service*> kNone;
+  const auto found = users.find(pool);
+  return found == users.end() ? kNone : found->second;
+}
 
 const InterfaceEntry* Site::interface_named(const std::string& name) const {
   for (const InterfaceEntry& entry : interfaces) {
@@ -96,6 +107,8 @@ void validate(Document& document) {
   check_probe(site, report);
   check_services(site, report);
   check_pools(site, report);
+  check_groups(site, report);
+  check_failover(site, report);
   check_management(site, report);
   check_log(site, report);
   if (document.config.service().empty())
@@ -106,6 +119,7 @@ void validate(Document& document) {
 Document load_text(std::string file, const std::string& text) {
   Document document = parse(std::move(file), text);
   validate(document);
+  name_places(document, text);
   return document;
 }
 

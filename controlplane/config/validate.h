@@ -1,7 +1,7 @@
 // Judges a parsed configuration and reports everything that is wrong at once, sorted by place.
 //
 // Two layers: what single fields say about themselves in options.proto (schema_check.cc), then what fields mean
-// together (validate_network.cc, validate_service.cc, validate_management.cc). The dataplane checks again; a snapshot
+// together (validate_*.cc). The dataplane checks again; a snapshot
 // compiled from a configuration that passed here and still is refused there is a defect of this folder.
 #pragma once
 
@@ -22,6 +22,12 @@ inline constexpr std::size_t kServicesMax = 4096;
 inline constexpr std::size_t kInterfaceEntriesMax = 64;  // prefixes, addresses or snat addresses of one interface
 inline constexpr std::size_t kMaglevPoolsMax = 1024;
 inline constexpr std::size_t kNatEndpointsMax = 262144;  // backends of services in mode NAT, each service counted
+
+inline constexpr std::size_t kGroupsMax = 63;           // dataplane/vrrp/group.h
+inline constexpr std::size_t kGroupRoutersMax = 16;     // of one group, each family counted
+inline constexpr std::size_t kRouterPeersMax = 8;       // unicast, of one family
+inline constexpr std::size_t kAdvertAddressesMax = 64;  // that one advert lists; what is more is served, but not listed
+inline constexpr std::size_t kWitnessesMax = 8;         // of the box; gateways that groups track are counted apart
 
 // Defaults of probe: blocks that exist in no network (RFC 2544 benchmarking, a unique local prefix of our own).
 inline constexpr const char* kProbePrefixV4 = "198.18.0.0/15";

@@ -1,5 +1,6 @@
-// Interfaces, routes, local addresses and the probe prefixes.
+// Interfaces, routes, local addresses and the probe prefixes. What fails over: validate_group.cc.
 #include "controlplane/config/checks.h"
+#include "controlplane/config/groups.h"
 #include "controlplane/config/validate.h"
 
 namespace headgate::config {
@@ -79,6 +80,7 @@ void check_interface_size(const InterfaceEntry& entry, Report& report) {
   judge(entry.message->prefix_size(), "prefix");
   judge(entry.message->address_size(), "address");
   judge(entry.message->snat_address_size(), "snat_address");
+  judge(entry.message->floating_size(), "floating");
 }
 
 void check_prefix_overlaps(const Site& site, std::size_t index, Report& report) {
@@ -173,6 +175,8 @@ std::map<Address, std::string> taken_addresses(const v1::Config& config) {
     for (const std::string& text : interface.address()) take(text, "address of interface " + quoted(interface.name()));
     for (const std::string& text : interface.snat_address())
       take(text, "snat_address of interface " + quoted(interface.name()));
+    for (const v1::FloatingAddress& floating : interface.floating())
+      take(floating.address(), "floating address of interface " + quoted(interface.name()));
   }
   for (const v1::Pool& pool : config.pool()) {
     for (const v1::Backend& backend : pool.backend()) {
@@ -188,7 +192,9 @@ std::map<Address, std::string> taken_addresses(const v1::Config& config) {
   return taken;
 }
 
+// Counts only what this box opens connections from.
 void note_family(Site& site, const v1::LocalAddress& entry, bool v4) {
+  if (!allocates_here(*site.config, entry)) return;
   (v4 ? site.any_local_v4 : site.any_local_v6) = true;
   (v4 ? site.local_v4 : site.local_v6).insert(entry.name());
 }

@@ -27,14 +27,15 @@ void check_backups(const Node& node, const v1::Pool& pool, Report& report) {
   }
 }
 
-bool answers_pass_here(const v1::Config& config, const std::string& pool) {
-  return std::any_of(config.service().begin(), config.service().end(), [&](const v1::Service& service) {
-    return service.pool() == pool && service.protocol() == v1::Service::TCP &&
-           (service.mode() == v1::Service::FULL_NAT || service.mode() == v1::Service::NAT);
+bool answers_pass_here(const Site& site, const std::string& pool) {
+  const auto& users = site.users_of(pool);
+  return std::any_of(users.begin(), users.end(), [](const v1::Service* service) {
+    return service->protocol() != v1::Service::UDP &&
+           (service->mode() == v1::Service::FULL_NAT || service->mode() == v1::Service::NAT);
   });
 }
 
-void check_passive(const v1::Config& config, const Node& node, const v1::Pool& pool, Report& report) {
+void check_passive(const Site& site, const Node& node, const v1::Pool& pool, Report& report) {
   if (!pool.has_passive()) return;
   const Location where = node.child("passive").location();
   if (!pool.has_health_check()) {
@@ -43,7 +44,7 @@ void check_passive(const v1::Config& config, const Node& node, const v1::Pool& p
                      " has no health_check",
                  "add health_check { tcp {} }");
   }
-  if (!answers_pass_here(config, pool.name())) {
+  if (!answers_pass_here(site, pool.name())) {
     report.warn(where, "passive has no effect: no TCP service in mode FULL_NAT or NAT uses pool " + quoted(pool.name()),
                 "remove it");
   }
@@ -71,10 +72,10 @@ void check_fast_interval(const Node& node, const v1::Pool& pool, Report& report)
 
 }  // namespace
 
-void check_pool_rules(const v1::Config& config, const Node& node, const v1::Pool& pool, Report& report) {
+void check_pool_rules(const Site& site, const Node& node, const v1::Pool& pool, Report& report) {
   check_minimum(node, pool, report);
   check_backups(node, pool, report);
-  check_passive(config, node, pool, report);
+  check_passive(site, node, pool, report);
   check_slow_start(node, pool, report);
   check_fast_interval(node, pool, report);
 }

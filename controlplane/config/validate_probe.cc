@@ -3,7 +3,9 @@
 #include <cctype>
 
 #include "controlplane/config/checks.h"
+#include "controlplane/config/format.h"
 #include "controlplane/config/health_check.h"
+#include "controlplane/config/http_text.h"
 
 namespace headgate::config {
 namespace {
@@ -25,13 +27,6 @@ bool is_control_or_space(unsigned char c) {
   return c <= 0x20 || c >= 0x7f;
 }
 
-bool is_token(const std::string& text) {  // RFC 9110 5.6.2
-  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](const char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || kOthers.find(c) != std::string_view::npos;
-  });
-}
-
 bool is_dns_name(std::string name) {
   if (name == ".") return true;
   if (!name.empty() && name.back() == '.') name.pop_back();
@@ -42,6 +37,10 @@ bool is_dns_name(std::string name) {
     start = end + 1;
   }
   return name.find('\\') == std::string::npos;
+}
+
+const google::protobuf::FieldDescriptor& field_of(const google::protobuf::Message& message, const char* name) {
+  return *message.GetDescriptor()->FindFieldByName(name);
 }
 
 class ProbeCheck {
@@ -98,9 +97,11 @@ class ProbeCheck {
     if (http.has_host() && (http.host().empty() || any_of(http.host(), is_control_or_space))) {
       report_.error(node.location_of("host"), quoted(http.host()) + " is no host", "write it like www.example.com");
     }
-    if (http.has_status() && !parse_status(http.status())) {
-      report_.error(node.location_of("status"), quoted(http.status()) + " is no list of status codes",
-                    "write codes of 100 to 599 and ranges of them, like 200-299,301");
+    // Its form is the schema's; a range must rise as well.
+    const std::string& form = field_of(http, "status").options().GetExtension(v1::pattern);
+    if (http.has_status() && Patterns().match(form, http.status()) && !parse_status(http.status())) {
+      report_.error(node.location_of("status"), quoted(http.status()) + " has a range that falls",
+                    "write the lower code first, like 200-299");
     }
     if (!http.body().empty() && http.method() == v1::HealthCheck::Http::HEAD) {
       report_.error(node.location_of("body"), "an answer to HEAD has no body", "remove body or use method: GET");
@@ -120,7 +121,7 @@ class ProbeCheck {
       const std::size_t colon = header.find(':');
       const Location where = node.location_of("header", i);
       check_length(where, "header", header, kTextMax);
-      if (colon == std::string::npos || !is_token(header.substr(0, colon)) || any_of(header, is_control)) {
+      if (colon == std::string::npos || !is_http_token(header.substr(0, colon)) || any_of(header, is_control)) {
         report_.error(where, quoted(header) + " is no header", "write it like \"X-Probe: yes\"");
         continue;
       }
@@ -216,20 +217,12 @@ void check_travel(const Site& site, const Node& node, const Probe& probe, const 
               "raise interval_ms or lower timeout_ms");
 }
 
-std::vector<const v1::Service*> services_of(const v1::Config& config, const std::string& pool) {
-  std::vector<const v1::Service*> services;
-  for (const v1::Service& service : config.service()) {
-    if (service.pool() == pool) services.push_back(&service);
-  }
-  return services;
-}
-
 // A probe without a port takes the backend's, or else that of the one service port of the pool.
 void check_port(const Site& site, const Node& node, const v1::Pool& pool, Report& report) {
   const v1::HealthCheck& check = pool.health_check();
   const std::vector<std::string> kinds = kinds_of(check);
   if (kinds.size() != 1 || kinds.front() == "icmp" || port_of(check)) return;
-  const std::vector<const v1::Service*> services = services_of(*site.config, pool.name());
+  const std::vector<const v1::Service*>& services = site.users_of(pool.name());
   const bool only_udp = !services.empty() && std::all_of(services.begin(), services.end(), [](const v1::Service* s) {
     return s->protocol() == v1::Service::UDP;
   });

@@ -72,8 +72,10 @@ TEST(ValidateProbe, ValuesMakeAQuestion) {
                 "%XX\n"},
            Case{"http { host: \"a b\" }", "x:2:23: \"a b\" is no host; write it like www.example.com\n"},
            Case{"http { status: \"200-\" }",
-                "x:2:23: \"200-\" is no list of status codes; write codes of 100 to 599 and ranges of them, like "
-                "200-299,301\n"},
+                "x:2:23: status is \"200-\"; write status codes of a healthy backend, like 200-299,301; it matches "
+                "[1-5][0-9][0-9](-[1-5][0-9][0-9])?(,[1-5][0-9][0-9](-[1-5][0-9][0-9])?)*\n"},
+           Case{"http { status: \"299-200\" }",
+                "x:2:23: \"299-200\" has a range that falls; write the lower code first, like 200-299\n"},
            Case{"http { header: \"X Probe\" }", "x:2:23: \"X Probe\" is no header; write it like \"X-Probe: yes\"\n"},
            Case{"http { header: \"Host: x\" }", "x:2:23: the host has a field of its own; set host instead\n"},
            Case{"http { header: \"connection: x\" }", "x:2:23: a probe says \"connection\" itself; remove it\n"},

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "controlplane/config/checks.h"
+#include "controlplane/config/groups.h"
 #include "controlplane/config/validate.h"
 
 namespace headgate::config {
@@ -21,18 +22,17 @@ bool changes_destination_port(const v1::Service& service) {
   return service.mode() == Mode::FULL_NAT || service.mode() == Mode::NAT;
 }
 
-struct Endpoints {  // address, port, protocol -> service
-  std::map<std::tuple<Address, std::uint32_t, int>, std::string> owner;
+struct Endpoints {
+  std::map<std::tuple<Address, std::uint32_t, bool>, const v1::Service*> owner;  // by address, port, whether UDP
+  std::map<Address, const v1::Group*> group;
 };
 
 class ServiceCheck {
  public:
-  ServiceCheck(Site& site, const v1::Service& service, const Node& node, Report& report)
-      : site_(site), service_(service), node_(node), report_(report) {
+  ServiceCheck(const Site& site, const v1::Service& service, const Node& node, Report& report)
+      : site_(site), service_(service), node_(node), report_(report), group_(group_of(*site.config, service.group())) {
     const auto found = site.pools.find(service.pool());
-    if (found == site.pools.end()) return;  // a dangling reference, reported by the schema
-    pool_ = found->second;
-    site.pools_in_use.insert(service.pool());
+    if (found != site.pools.end()) pool_ = found->second;  // else a dangling reference, reported by the schema
   }
 
   void check(Endpoints& endpoints) {
@@ -52,18 +52,13 @@ class ServiceCheck {
     }
     check_local_addresses();
     check_fields();
+    check_proxied(node_, service_, report_);
     if (pool_ != nullptr) check_backends();
   }
 
  private:
   void check_address(const Address& address, Location where, Endpoints& endpoints) {
-    const auto [other, fresh] = endpoints.owner.emplace(
-        std::tuple(address, service_.port(), static_cast<int>(service_.protocol())), service_.name());
-    if (!fresh) {
-      report_.error(where,
-                    endpoint_text(address, service_.port()) + " is already taken by service " + quoted(other->second),
-                    "change the address, port or protocol of one of the two");
-    }
+    check_endpoint(address, where, endpoints);
     if (is_no_host(address) || is_v6_link_local(address)) {
       report_.error(where, address.to_string() + " cannot be a service's address",
                     "use a global or private unicast address");
@@ -81,6 +76,37 @@ class ServiceCheck {
         report_.error(where, address.to_string() + " is no host address in " + prefix.to_string(), "use another one");
       }
     }
+    check_announced(address, where, link->message->name(), endpoints);
+  }
+
+  // To a client TCP, TCP_PROXY and HTTP are one: which of them a SYN is for, nothing tells.
+  void check_endpoint(const Address& address, Location where, Endpoints& endpoints) {
+    const bool udp = service_.protocol() == Mode::UDP;
+    const auto [other, fresh] = endpoints.owner.emplace(std::tuple(address, service_.port(), udp), &service_);
+    if (fresh) return;
+    const v1::Service& owner = *other->second;
+    const bool alike = owner.protocol() == service_.protocol();
+    report_.error(where,
+                  endpoint_text(address, service_.port()) + " is already taken by service " + quoted(owner.name()) +
+                      (alike ? "" : " with protocol " + Mode::Protocol_Name(owner.protocol()) + ", which is TCP, too"),
+                  alike ? "change the address, port or protocol of one of the two"
+                        : "change the address or port of one of the two");
+  }
+
+  // Addresses of a network fail over when their group speaks VRRP there, and wholly or not at all.
+  void check_announced(const Address& address, Location where, const std::string& network, Endpoints& endpoints) {
+    if (group_ == nullptr) return;
+    const auto [other, fresh] = endpoints.group.emplace(address, group_);
+    if (!fresh && other->second != group_) {
+      report_.error(where, address.to_string() + " is in group " + quoted(other->second->name()) + " already",
+                    "let it fail over as one: the same group wherever it is written");
+    }
+    const auto speaks = [&](const v1::Group::Router& router) { return router.interface() == network; };
+    if (std::any_of(group_->router().begin(), group_->router().end(), speaks)) return;
+    report_.warn(where,
+                 "nobody announces " + address.to_string() + " after a failover: group " + quoted(group_->name()) +
+                     " has no router on interface " + quoted(network),
+                 "add router { interface: " + quoted(network) + " vrid: ... } to the group");
   }
 
   void check_family(bool v4, Location where) {
@@ -88,22 +114,37 @@ class ServiceCheck {
       report_.error(where,
                     std::string("mode FULL_NAT needs ") + family_name(v4) + " local addresses and there are none",
                     std::string("add a local_address with an ") + family_name(v4) + " address or prefix");
+    } else if (service_.mode() == Mode::FULL_NAT && !has_local_for(site_, group_, v4)) {
+      report_.error(where,
+                    std::string("no ") + family_name(v4) + " local address is in this service's group " +
+                        quoted(group_->name()) + " or stays on this box",
+                    "give one that group, or floats: false");
     }
-    if (pool_ == nullptr || service_.mode() == Mode::TUNNEL || pool_->backend_size() == 0) return;
-    int with = 0;
+    if (pool_ == nullptr || service_.mode() == Mode::TUNNEL) return;
+    check_pool_family(*pool_, v4, where, "this address");
+    std::set<std::string> seen{service_.pool()};
+    for (int i = 0; i < service_.http().route_size(); ++i) {
+      const auto pool = site_.pools.find(service_.http().route(i).pool());
+      if (pool == site_.pools.end() || !seen.insert(pool->first).second) continue;
+      check_pool_family(*pool->second, v4, node_.child("http").child("route", i).location_of("pool"),
+                        std::string("the service's ") + family_name(v4) + " address");
+    }
+  }
+
+  // address: that the pool has to serve, in words.
+  void check_pool_family(const v1::Pool& pool, bool v4, Location where, const std::string& address) {
     std::string without;
-    for (const v1::Backend& backend : pool_->backend()) {
-      if (has_family(backend, v4)) {
-        ++with;
-      } else {
-        without += (without.empty() ? "" : ", ") + backend.name();
-      }
+    for (const v1::Backend& backend : pool.backend()) {
+      if (!has_family(backend, v4)) without += (without.empty() ? "" : ", ") + backend.name();
     }
-    if (with == 0) {
+    if (without.empty()) return;
+    const bool any = std::any_of(pool.backend().begin(), pool.backend().end(),
+                                 [v4](const v1::Backend& backend) { return has_family(backend, v4); });
+    if (!any) {
       report_.error(
-          where, std::string("no backend of pool ") + quoted(pool_->name()) + " has an " + family_name(v4) + " address",
-          "give them one or remove this address");
-    } else if (!without.empty()) {
+          where, std::string("no backend of pool ") + quoted(pool.name()) + " has an " + family_name(v4) + " address",
+          "give them one or remove " + address);
+    } else {
       report_.warn(where,
                    std::string("backends without an ") + family_name(v4) + " address take no flows of it: " + without,
                    "give each backend an address of both families");
@@ -184,10 +225,11 @@ class ServiceCheck {
 
   std::string mode_name() const { return Mode::Mode_Name(service_.mode()); }
 
-  Site& site_;
+  const Site& site_;
   const v1::Service& service_;
   const Node node_;
   Report& report_;
+  const v1::Group* group_;  // null without groups, or when it names none, which the schema reports
   const v1::Pool* pool_ = nullptr;
 };
 
@@ -258,8 +300,15 @@ void check_totals(const Site& site, Report& report) {
 
 }  // namespace
 
-void check_services(Site& site, Report& report) {
+void check_services(const Site& site, Report& report) {
   Endpoints endpoints;
+  for (const InterfaceEntry& entry : site.interfaces) {
+    for (const v1::FloatingAddress& floating : entry.message->floating()) {
+      const v1::Group* group = group_of(*site.config, floating.group());
+      const auto address = parse_address(floating.address());
+      if (address && group != nullptr) endpoints.group.emplace(*address, group);
+    }
+  }
   for (int i = 0; i < site.config->service_size(); ++i) {
     ServiceCheck(site, site.config->service(i), site.root.child("service", i), report).check(endpoints);
   }
@@ -273,7 +322,7 @@ void check_pools(const Site& site, Report& report) {
       report.warn(node.location(), "pool " + quoted(pool.name()) + " has no backend",
                   "add backend { name: ... address: ... }");
     }
-    if (!pool.name().empty() && !site.pools_in_use.contains(pool.name())) {
+    if (!pool.name().empty() && site.users_of(pool.name()).empty()) {
       report.warn(node.location(), "pool " + quoted(pool.name()) + " is used by no service: it is not probed",
                   "name it in a service or remove it");
     }
@@ -282,7 +331,7 @@ void check_pools(const Site& site, Report& report) {
       check_backend(site, node.child("backend", k), pool.backend(k), report, endpoints);
     }
     check_probes(site, node, pool, report);
-    check_pool_rules(*site.config, node, pool, report);
+    check_pool_rules(site, node, pool, report);
   }
   check_totals(site, report);
 }
