@@ -1,6 +1,11 @@
 #include "controlplane/compile/compile.h"
 
+#include <algorithm>
+
 #include "controlplane/compile/expand.h"
+#include "controlplane/compile/failover.h"
+#include "controlplane/compile/http.h"
+#include "controlplane/config/groups.h"
 #include "controlplane/config/validate.h"
 
 namespace headgate::compile {
@@ -10,14 +15,14 @@ namespace in = config::v1;
 namespace out = dataplane::v1;
 
 // The enumerations agree in order; the dataplane's protocol, mode and algorithm have an "unspecified" before it.
-static_assert(static_cast<int>(out::UDP) == static_cast<int>(in::Service::UDP) + 1);
+static_assert(static_cast<int>(out::HTTP) == static_cast<int>(in::Service::HTTP) + 1);
 static_assert(static_cast<int>(out::TUNNEL) == static_cast<int>(in::Service::TUNNEL) + 1);
 static_assert(static_cast<int>(out::MAGLEV) == static_cast<int>(in::Pool::MAGLEV) + 1);
 static_assert(static_cast<int>(out::GUE) == static_cast<int>(in::Service::GUE));
 static_assert(static_cast<int>(out::REHASH) == static_cast<int>(in::Pool::REHASH));
 static_assert(static_cast<int>(out::EGRESS_SNAT) == static_cast<int>(in::Interface::SNAT));
 
-void add_interface(const in::Interface& from, const IdTable& ids, out::Snapshot& snapshot) {
+void add_interface(const in::Interface& from, const in::Config& config, const IdTable& ids, out::Snapshot& snapshot) {
   out::Interface& to = *snapshot.add_interface();
   to.set_id(ids.find(Kind::interface, from.name()));
   to.set_name(from.name());
@@ -29,6 +34,11 @@ void add_interface(const in::Interface& from, const IdTable& ids, out::Snapshot&
   to.set_egress(static_cast<out::Egress>(from.egress()));
   *to.mutable_snat_address() = from.snat_address();
   to.set_gateway(from.gateway());
+  for (const in::FloatingAddress& floating : from.floating()) {
+    out::FloatingAddress& copy = *to.add_floating();
+    copy.set_address(floating.address());
+    copy.set_group_id(group_id(config, floating.group(), ids));
+  }
 }
 
 // The interface whose prefix holds the gateway.
@@ -52,11 +62,15 @@ void add_route(const in::Route& from, const in::Config& config, out::Snapshot& s
   }
 }
 
-void add_local_address(const LocalPart& from, const IdTable& ids, out::Snapshot& snapshot) {
+void add_local_address(const LocalPart& from, const in::Config& config, const IdTable& ids, out::Snapshot& snapshot) {
+  if (!config::is_here(config, *from.entry)) return;
   out::LocalAddress& to = *snapshot.add_local_address();
   to.set_id(ids.find(Kind::local_address, from.key));
   to.set_address(from.address.to_string());
   to.set_interface_id(ids.find(Kind::interface, from.entry->interface()));
+  if (!config::floats(config, *from.entry)) return;
+  to.set_group_id(group_id(config, from.entry->group(), ids));
+  to.set_allocate_elsewhere(!config::allocates_here(config, *from.entry));
 }
 
 void add_backend(const BackendPart& from, const IdTable& ids, out::Pool& pool) {
@@ -86,7 +100,8 @@ void add_pool(const PoolPart& from, const IdTable& ids, out::Snapshot& snapshot)
   for (const BackendPart& backend : from.backends) add_backend(backend, ids, to);
 }
 
-void add_service(const ServicePart& from, const Parts& parts, const IdTable& ids, out::Snapshot& snapshot) {
+void add_service(const ServicePart& from, const Parts& parts, const in::Config& config, const IdTable& ids,
+                 out::Snapshot& snapshot) {
   const in::Service& service = *from.service;
   out::Service& to = *snapshot.add_service();
   to.set_id(ids.find(Kind::service, from.key));
@@ -100,12 +115,12 @@ void add_service(const ServicePart& from, const Parts& parts, const IdTable& ids
   to.set_gue_port(service.gue_port());
   to.set_no_ping(service.has_ping() && !service.ping());
   to.set_no_reset_on_expiry(service.has_reset_on_expiry() && !service.reset_on_expiry());
+  to.set_group_id(group_id(config, service.group(), ids));
+  if (service.has_proxy()) *to.mutable_proxy() = compile_proxy(service.proxy());
+  if (service.has_http()) *to.mutable_http() = compile_http(from, parts, ids);
   if (service.mode() != in::Service::FULL_NAT) return;
-  for (const std::string& name : service.local_address()) {
-    for (const LocalPart& local : parts.locals) {
-      if (local.entry->name() != name || local.address.is_v4() != from.address.is_v4()) continue;
-      to.add_local_address_id(ids.find(Kind::local_address, local.key));
-    }
+  for (const LocalPart* local : local_addresses(from, parts, config)) {
+    to.add_local_address_id(ids.find(Kind::local_address, local->key));
   }
 }
 
@@ -139,19 +154,27 @@ bool assign_ids(const in::Config& config, IdTable& ids) {
     for (const BackendPart& backend : pool.backends) ids.assign(Kind::backend, backend.key);
   }
   for (const ServicePart& service : parts.services) ids.assign(Kind::service, service.key);
+  for (const in::Service& service : config.service()) {
+    for (const in::Http::Route& route : service.http().route()) ids.assign(Kind::route, route_key(service, route));
+  }
+  for (const in::Group& group : config.group()) ids.assign(Kind::group, group.name());
   return ids.size() != before;
 }
 
-out::Snapshot compile(const in::Config& config, const IdTable& ids) {
+out::Snapshot compile(const in::Config& config, const IdTable& ids, const std::vector<std::string>& cookie_keys) {
   const Parts parts = expand(config);
   out::Snapshot snapshot;
-  for (const in::Interface& interface : config.interface()) add_interface(interface, ids, snapshot);
+  for (const in::Interface& interface : config.interface()) add_interface(interface, config, ids, snapshot);
   for (const in::Route& route : config.route()) add_route(route, config, snapshot);
-  for (const LocalPart& local : parts.locals) add_local_address(local, ids, snapshot);
+  for (const LocalPart& local : parts.locals) add_local_address(local, config, ids, snapshot);
   for (const PoolPart& pool : parts.pools) add_pool(pool, ids, snapshot);
-  for (const ServicePart& service : parts.services) add_service(service, parts, ids, snapshot);
+  for (const ServicePart& service : parts.services) add_service(service, parts, config, ids, snapshot);
   if (config.has_timeouts()) add_timeouts(config.timeouts(), snapshot);
   if (config.has_probe()) add_probe(config.probe(), snapshot);
+  if (config.has_failover() && config.group_size() != 0) add_failover(config, ids, snapshot);
+  const bool cookies = std::any_of(snapshot.service().begin(), snapshot.service().end(),
+                                   [](const out::Service& service) { return service.http().has_cookie(); });
+  if (cookies) *snapshot.mutable_cookie_key() = {cookie_keys.begin(), cookie_keys.end()};
   snapshot.set_drop_unmatched(config.unmatched() == in::Config::DROP);
   snapshot.set_digest(digest_of(snapshot));
   return snapshot;

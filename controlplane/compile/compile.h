@@ -2,6 +2,9 @@
 // with golden files.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "controlplane/api/config.pb.h"
 #include "controlplane/compile/id_table.h"
 #include "controlplane/health/in_force.h"
@@ -15,8 +18,10 @@ namespace headgate::compile {
 bool assign_ids(const config::v1::Config& config, IdTable& ids);
 
 // Backends are as configured: up, with their own weight. The digest is set; generation and epoch are the pusher's.
+// cookie_keys: in order, as Snapshot has them; taken where a service sets persistence cookies.
 // Requires: config passed validate(), assign_ids() was called.
-dataplane::v1::Snapshot compile(const config::v1::Config& config, const IdTable& ids);
+dataplane::v1::Snapshot compile(const config::v1::Config& config, const IdTable& ids,
+                                const std::vector<std::string>& cookie_keys = {});
 
 // SHA-256, in hexadecimal, of the snapshot's deterministic serialisation without generation, digest and backends'
 // states (health, weight, drain). Equal digests: at most states differ.

@@ -57,32 +57,56 @@ PoolPart make_pool(const config::v1::Pool& pool, Family family) {
   return part;
 }
 
-void expand_services(const config::v1::Config& config, Parts& parts) {
-  std::map<std::string, const config::v1::Pool*> pools;
-  for (const config::v1::Pool& pool : config.pool()) pools.emplace(pool.name(), &pool);
-  std::map<std::pair<std::string, Family>, std::size_t> made;
-  std::map<std::string, int> variants;
-  for (const config::v1::Service& service : config.service()) {
-    const config::v1::Pool& pool = *pools.at(service.pool());
-    for (const std::string& text : service.address()) {
-      const Address address = *config::parse_address(text);
-      const Family family = pool_family(service, pool, address.is_v4());
-      const auto [slot, fresh] = made.try_emplace({pool.name(), family}, parts.pools.size());
-      if (fresh) {
-        parts.pools.push_back(make_pool(pool, family));
-        ++variants[pool.name()];
-      }
-      const std::string suffix = address.is_v4() ? "/v4" : "/v6";
-      parts.services.push_back({.service = &service,
-                                .address = address,
-                                .key = service.name() + suffix,
-                                .name = service.name() + (service.address_size() > 1 ? suffix : ""),
-                                .pool = slot->second});
+class PoolParts {
+ public:
+  PoolParts(const config::v1::Config& config, std::vector<PoolPart>& parts) : parts_(parts) {
+    for (const config::v1::Pool& pool : config.pool()) pools_.emplace(pool.name(), &pool);
+  }
+
+  // The part of the pool that serves that family of the service, made when it is needed first.
+  std::size_t of(const config::v1::Service& service, const std::string& name, bool v4) {
+    const config::v1::Pool& pool = *pools_.at(name);
+    const Family family = pool_family(service, pool, v4);
+    const auto [slot, fresh] = made_.try_emplace({name, family}, parts_.size());
+    if (fresh) {
+      parts_.push_back(make_pool(pool, family));
+      ++variants_[name];
+    }
+    return slot->second;
+  }
+
+  void name_them() {
+    for (PoolPart& part : parts_) {
+      if (variants_[part.pool->name()] > 1) part.name = part.key;
     }
   }
-  for (PoolPart& part : parts.pools) {
-    if (variants[part.pool->name()] > 1) part.name = part.key;
+
+ private:
+  std::vector<PoolPart>& parts_;
+  std::map<std::string, const config::v1::Pool*> pools_;
+  std::map<std::pair<std::string, Family>, std::size_t> made_;
+  std::map<std::string, int> variants_;
+};
+
+void expand_services(const config::v1::Config& config, Parts& parts) {
+  PoolParts pools(config, parts.pools);
+  for (const config::v1::Service& service : config.service()) {
+    for (const std::string& text : service.address()) {
+      const Address address = *config::parse_address(text);
+      const std::string suffix = address.is_v4() ? "/v4" : "/v6";
+      ServicePart& part =
+          parts.services.emplace_back(ServicePart{.service = &service,
+                                                  .address = address,
+                                                  .key = service.name() + suffix,
+                                                  .name = service.name() + (service.address_size() > 1 ? suffix : ""),
+                                                  .pool = pools.of(service, service.pool(), address.is_v4()),
+                                                  .route_pools = {}});
+      for (const config::v1::Http::Route& route : service.http().route()) {
+        if (route.has_pool()) part.route_pools.push_back(pools.of(service, route.pool(), address.is_v4()));
+      }
+    }
   }
+  pools.name_them();
 }
 
 void expand_locals(const config::v1::Config& config, Parts& parts) {

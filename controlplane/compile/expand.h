@@ -6,6 +6,8 @@
 //   pool           name/family     family: v4, v6, or mixed (mode TUNNEL towards backends of both families)
 //   backend        pool's key/name
 //   service        name/family
+//   group          name
+//   route          service's name/name: of both families
 //
 // The family is always in the key, so that giving a service its second family does not renumber the first. In the name
 // that people see it appears only when there are several.
@@ -36,6 +38,8 @@ struct ServicePart {
   config::Address address;
   std::string key, name;
   std::size_t pool = 0;  // index into Parts::pools
+  // Of the routes that name a pool, in their order: index into Parts::pools.
+  std::vector<std::size_t> route_pools;
 };
 
 struct LocalPart {
@@ -45,7 +49,7 @@ struct LocalPart {
 };
 
 struct Parts {
-  std::vector<PoolPart> pools;  // those that a service uses
+  std::vector<PoolPart> pools;  // those that a service or one of its routes uses
   std::vector<ServicePart> services;
   std::vector<LocalPart> locals;
 };

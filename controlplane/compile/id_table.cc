@@ -1,18 +1,16 @@
 #include "controlplane/compile/id_table.h"
 
 #include <google/protobuf/text_format.h>
-#include <unistd.h>
 
 #include <array>
 #include <set>
 
 #include "controlplane/api/state.pb.h"
-#include "controlplane/config/durable_file.h"
 
 namespace headgate::compile {
 namespace {
 
-constexpr std::array kKindNames{"interface", "local_address", "pool", "backend", "service"};
+constexpr std::array kKindNames{"interface", "local_address", "pool", "backend", "service", "group", "route"};
 
 }  // namespace
 
@@ -25,6 +23,22 @@ std::uint32_t IdTable::assign(Kind kind, const std::string& key) {
   const auto [found, fresh] = ids_.try_emplace({kind, key}, 0);
   if (fresh) found->second = ++highest_[kind];
   return found->second;
+}
+
+std::size_t IdTable::take(const IdTable& other) {
+  std::set<std::pair<Kind, std::uint32_t>> used;
+  for (const auto& [what, id] : ids_) used.emplace(what.first, id);
+  std::size_t refused = 0;
+  for (const auto& [what, id] : other.ids_) {
+    const auto known = ids_.find(what);
+    if (known != ids_.end() ? known->second == id : used.emplace(what.first, id).second) {
+      ids_[what] = id;
+      highest_[what.first] = std::max(highest_[what.first], id);
+    } else {
+      ++refused;
+    }
+  }
+  return refused;
 }
 
 std::string IdTable::to_text() const {
@@ -58,9 +72,9 @@ config::Result<IdTable> IdTable::from_text(const std::string& text) {
   return table;
 }
 
-config::Result<IdTable> load_ids(const std::string& path) {
-  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return IdTable{};
-  const auto text = config::read_file(path);
+config::Result<IdTable> load_ids(config::Disk& disk, const std::string& path) {
+  if (!disk.exists(path)) return IdTable{};
+  const auto text = disk.read(path);
   if (!text) return config::fail(text.error().message);
   auto table = IdTable::from_text(*text);
   if (!table)
@@ -69,8 +83,8 @@ config::Result<IdTable> load_ids(const std::string& path) {
   return table;
 }
 
-config::Result<void> save_ids(const std::string& path, const IdTable& table) {
-  return config::write_file_durably(path, table.to_text());
+config::Result<void> save_ids(config::Disk& disk, const std::string& path, const IdTable& table) {
+  return config::replace_durably(disk, path, table.to_text());
 }
 
 }  // namespace headgate::compile

@@ -7,11 +7,12 @@
 #include <string>
 #include <utility>
 
+#include "controlplane/config/disk.h"
 #include "controlplane/config/result.h"
 
 namespace headgate::compile {
 
-enum class Kind { interface, local_address, pool, backend, service };
+enum class Kind { interface, local_address, pool, backend, service, group, route };
 
 class IdTable {
  public:
@@ -20,6 +21,10 @@ class IdTable {
   // The id of `key`, a new one when there is none: one above the highest of its kind, so backend ids stay dense and fit
   // the probe prefix.
   std::uint32_t assign(Kind kind, const std::string& key);
+
+  // What another table has and this one has not, with its ids. How many could not be taken, since the key has another
+  // id here or the id another key: both boxes gave ids before they were a pair.
+  std::size_t take(const IdTable& other);
 
   std::size_t size() const { return ids_.size(); }
 
@@ -33,7 +38,8 @@ class IdTable {
 };
 
 // An empty table when the file does not exist yet. A damaged file is an error: starting over would hand out used ids.
-config::Result<IdTable> load_ids(const std::string& path);
-config::Result<void> save_ids(const std::string& path, const IdTable& table);
+config::Result<IdTable> load_ids(config::Disk& disk, const std::string& path);
+// Durable when it returns.
+config::Result<void> save_ids(config::Disk& disk, const std::string& path, const IdTable& table);
 
 }  // namespace headgate::compile

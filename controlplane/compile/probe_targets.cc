@@ -5,6 +5,7 @@
 #include "controlplane/compile/compile.h"
 #include "controlplane/compile/expand.h"
 #include "controlplane/config/health_check.h"
+#include "controlplane/config/pool_use.h"
 #include "controlplane/config/validate.h"
 
 namespace headgate::compile {
@@ -75,7 +76,7 @@ class Addressing {
 
  private:
   // The dataplane probes a pool as its first service: with that one's packets, so in that one's family (a tunnel may
-  // lead to backends of the other).
+  // lead to backends of the other). A pool of routes alone has one family.
   bool family_of(const PoolPart& pool) const {
     const ServicePart* service = first_service_[static_cast<std::size_t>(&pool - parts_.pools.data())];
     return service != nullptr ? service->address.is_v4() : pool.backends.front().address.is_v4();
@@ -107,7 +108,9 @@ std::string probe_prefix_problem(const config::v1::Config& config, const IdTable
 std::vector<health::Target> probe_targets(const config::v1::Config& config, const IdTable& ids) {
   const Addressing addressing(config, ids);
   std::map<std::string, unsigned> service_port;
-  for (const config::v1::Service& service : config.service()) service_port.emplace(service.pool(), service.port());
+  for (const config::v1::Service& service : config.service()) {
+    for (const std::string& pool : config::pools_of(service)) service_port.emplace(pool, service.port());
+  }
   std::vector<health::Target> targets;
   for (const PoolPart& pool : addressing.pools()) {
     if (!pool.pool->has_health_check()) continue;

@@ -89,6 +89,28 @@ TEST(ProbeTargets, APortIsTheChecksOrTheBackendsOrTheServices) {
   EXPECT_EQ(ports("icmp {}"), (std::vector<unsigned>{0, 0, 0, 0}));
 }
 
+TEST(ProbeTargets, APoolOfARouteIsProbedAtTheServicesPort) {
+  const config::Document document = config::load_text("x", std::string(kSite) + R"(health_check { tcp {} } }
+pool { name: "api" backend { name: "api1" address: "10.10.0.31" address: "2001:db8:2::31" } health_check { tcp {} } agent { port: 9 } }
+service { name: "shop" address: "10.10.0.101" address: "2001:db8:2::101" port: 8080 protocol: HTTP pool: "web2"
+  http { route { name: "r" pool: "api" } } }
+pool { name: "web2" backend { name: "w" address: "10.10.0.41" address: "2001:db8:2::41" } health_check { icmp {} } }
+)");
+  for (const config::Diagnostic& diagnostic : document.diagnostics) ADD_FAILURE() << diagnostic.to_string();
+  IdTable ids;
+  assign_ids(document.config, ids);
+  std::vector<std::string> names;
+  for (const health::Target& target : probe_targets(document.config, ids)) {
+    if (target.backend == "api1") names.push_back(target.name);
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"api1 (pool api/v4, 10.10.0.31:8080)",
+                                             "api1 (pool api/v6, [2001:db8:2::31]:8080)"}));
+  EXPECT_EQ(agent_targets(document.config, ids).size(), 2u);
+  std::size_t rules = 0;
+  for (const health::PoolRules& pool : pool_rules(document.config, ids)) rules += pool.name.starts_with("api/") ? 1 : 0;
+  EXPECT_EQ(rules, 2u);
+}
+
 TEST(AgentTargets, AreThePoolsBackends) {
   EXPECT_TRUE(Targets("health_check { tcp {} }").agents.empty());
   const Targets targets(
