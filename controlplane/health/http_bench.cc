@@ -6,17 +6,20 @@
 #include <asio/signal_set.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 
 #include "controlplane/health/checker.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
   using namespace headgate::health;
   using namespace std::chrono_literals;
   if (argc != 3) return std::fprintf(stderr, "usage: health_http_bench ADDRESS PORT\n"), 2;
   constexpr std::uint32_t kTargets = 10'000;
   constexpr int kSeconds = 10;
   asio::io_context io;
-  Checker checker(io, 1, [](const Change&) {});
+  Checker checker(io, io, 1, [](const Change&) {});
   HttpCheck http;
   http.host = "www.example.test";
   http.body = "ok";
@@ -53,4 +56,15 @@ int main(int argc, char** argv) {
   std::printf("%.1f us per probe, %.0f %% of a core; %zu of %u probed in the last 1.2 s, %zu failed\n",
               used_us / probes, used_us / (kSeconds * 10'000.0), fresh, kTargets, failed);
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {  // third-party code; our own does not throw
+    std::fprintf(stderr, "health_http_bench: %s\n", error.what());
+    return 1;
+  }
 }

@@ -67,6 +67,7 @@ class HttpAttempt : public TcpAttempt {
         reply_(*check_) {}
 
  protected:
+  bool speaks_first() const override { return true; }
   void connected() override {
     if (context_ == nullptr) return send(socket());
     tls_ = std::make_unique<Tls>(socket(), *context_);

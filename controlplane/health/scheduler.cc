@@ -95,7 +95,7 @@ void Scheduler::advance(Time now) {
     State& state = states_.at(due_.begin()->second);
     due_.erase(due_.begin());
     state.queued = false;
-    const Time lag = now - state.due;
+    const Time lag = now - std::max(state.due, state.ended);
     if (lag > state.target.interval) {  // we stood still, or are far too slow: no burst of all that was missed
       spread(state, now);
       continue;
@@ -118,6 +118,7 @@ void Scheduler::completed(std::uint64_t probe, const Outcome& outcome, Time now)
   if (backend_id == 0) return;
   State& state = states_.at(backend_id);
   state.probe = 0;
+  state.ended = now;
   const bool stalled = outcome.result == Result::failure && now - state.started > state.target.timeout + kStalled;
   if (stalled) {
     judge(state, {Result::unknown, "this process stood still meanwhile"}, now);
@@ -133,12 +134,17 @@ void Scheduler::schedule_next(std::uint32_t backend_id, Time now) {
   const auto found = states_.find(backend_id);
   if (found == states_.end() || found->second.queued || !active(found->second)) return;
   State& state = found->second;
-  Time next = state.started + until_next(state);
+  // From when it was due, not from when it began: probes that a busy moment delayed would stay together, and a process
+  // that is busy anyhow would be late with them in each interval from then on. One that was very late leaves its next
+  // place out: making up for it would be the most work where there is too much already.
+  const Time apart = until_next(state);
+  Time next = state.due + apart;
+  if (next < state.started + apart / 2) next += apart;
   if (state.home != Time{} && !state.verdict.in_question()) {
     next = std::exchange(state.home, Time{});
     while (next <= now) next += state.target.interval;
   }
-  schedule(state, std::max(now, next));
+  schedule(state, next);
 }
 
 void Scheduler::judge(State& state, const Outcome& outcome, Time now) {
@@ -163,7 +169,7 @@ void Scheduler::judge(State& state, const Outcome& outcome, Time now) {
                        : first  ? "its first probe succeeded"
                                 : count + " of " + count + " probes succeeded";
   on_change_({state.target.backend_id, success, first,
-              state.target.name + (success ? " up: " : " down: ") + state.detail.cause});
+              state.target.name + (success ? " up: " : " down: ") + state.detail.cause, now});
 }
 
 void Scheduler::take_down(std::uint32_t backend_id, const std::string& cause, Time hold, Time now) {
@@ -175,7 +181,7 @@ void Scheduler::take_down(std::uint32_t backend_id, const std::string& cause, Ti
   state.verdict.set(Health::down);
   state.detail.changed = now;
   state.detail.cause = cause;
-  on_change_({backend_id, false, false, state.target.name + " down: " + cause});
+  on_change_({backend_id, false, false, state.target.name + " down: " + cause, now});
 }
 
 void Scheduler::report_unknown(const Target& target, const std::string& cause, Time now) {

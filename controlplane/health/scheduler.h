@@ -20,7 +20,7 @@
 namespace headgate::health {
 
 inline constexpr std::size_t kProbesInFlightMax = 16384;
-inline constexpr unsigned kJitter = 50;  // one part of this many of the interval, either way: 2 %
+inline constexpr unsigned kJitter = 200;  // one part of this many of the interval, either way: 0.5 %
 inline constexpr Time kStalled = std::chrono::milliseconds(500);     // beyond its timeout: we were not running
 inline constexpr Time kFirstProbe = std::chrono::microseconds(100);  // room for each of many first probes
 inline constexpr Time kNever = Time::max();
@@ -64,6 +64,7 @@ struct Change {
   bool up = false;
   bool first = false;  // nothing was known before
   std::string text;    // "web1 down: 3 of 3 probes failed, last: connection timed out"
+  Time at{};           // when it was found out
 };
 
 struct Counters {
@@ -116,6 +117,7 @@ class Scheduler {
     Verdict verdict;
     Time due{};
     Time started{};
+    Time ended = Time::min();       // of its last probe: until then the next one waited for that, not for us
     Time held_until = Time::min();  // by take_down()
     Time home{};                    // where its second probe belongs, when the first came early; 0: it is in its place
     std::uint64_t probe = 0;        // under way; 0 = none

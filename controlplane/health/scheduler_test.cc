@@ -51,7 +51,9 @@ class Site : public Prober {
       for (const auto& [at, probe, id] : under_way) next = std::min(next, at);
       if (next > end) break;
       now = std::max(now, next);
+      const std::size_t before = started.size();
       scheduler.advance(now);
+      now += start_takes * static_cast<Time::rep>(started.size() - before);
       auto pending = std::exchange(under_way, {});
       for (const auto& [at, probe, id] : pending) {
         if (at > now) {
@@ -70,6 +72,7 @@ class Site : public Prober {
 
   Time now{1000s};
   Time answer_after = 1ms;
+  Time start_takes{};
   std::map<std::uint32_t, bool> alive;  // those missing are
   std::vector<std::uint32_t> started;
   std::vector<std::tuple<Time, std::uint64_t, std::uint32_t>> under_way;
@@ -216,6 +219,66 @@ TEST(Scheduler, ProbesKeepTheirIntervalWithinATwentieth) {
     EXPECT_NEAR(static_cast<double>(site.started.size() - before), 30, 1.5);
     before = site.started.size();
   }
+}
+
+TEST(Scheduler, ABusyMomentLeavesNoCrowdBehind) {
+  Site site;
+  std::vector<Target> targets;
+  for (std::uint32_t id = 1; id <= 2000; ++id) targets.push_back(target(id));
+  site.scheduler.set_targets(targets, known_up(2000), site.now);
+  site.run_until(1010s);
+  site.now += 600ms;  // nothing was started meanwhile: the probes of 600 ms begin together
+  site.scheduler.advance(site.now);
+  site.run_until(1016s);
+  std::size_t most = 0;
+  for (Time end = 1016s; end < 1020s; end += 50ms) {
+    site.started.clear();
+    site.run_until(end + 50ms);
+    most = std::max(most, site.started.size());
+  }
+  EXPECT_LT(most, 100u) << "of 50 on average";
+}
+
+TEST(Scheduler, ADelayedProbeKeepsItsPlaceAndAVeryLateOneLeavesOneOut) {
+  for (const auto& [late, next] : {std::pair{900ms, 1100ms}, {1100ms, 2900ms}}) {
+    Site site;
+    site.scheduler.set_targets({target(1)}, known_up(1), site.now);
+    site.run_until(1010s);
+    site.now = site.scheduler.next_deadline() + late;
+    site.scheduler.advance(site.now);
+    const std::size_t before = site.started.size();
+    const Time began = site.now;
+    site.run_until(began + next - 100ms);
+    EXPECT_EQ(site.started.size(), before) << late.count();
+    site.run_until(began + next + 100ms);
+    EXPECT_EQ(site.started.size(), before + 1) << late.count();
+  }
+}
+
+TEST(Scheduler, WhoIsBusyCatchesUpAfterAStall) {
+  Site site;
+  std::vector<Target> targets;
+  for (std::uint32_t id = 1; id <= 1000; ++id) targets.push_back(target(id));
+  site.scheduler.set_targets(targets, known_up(1000), site.now);
+  site.start_takes = 1600us;  // four fifths of the time
+  site.run_until(1010s);
+  site.now += 1900ms;
+  site.run_until(1030s);
+  const std::uint64_t late = site.scheduler.counters().late;
+  site.run_until(1060s);
+  EXPECT_EQ(site.scheduler.counters().late, late);
+}
+
+TEST(Scheduler, WhoWaitsForASlowServerIsNotLate) {
+  Site site;
+  site.alive[1] = false;
+  site.answer_after = 5s;  // longer than an interval of 2 s
+  Target slow = target(1);
+  slow.timeout = 5s;
+  site.scheduler.set_targets({slow}, known_up(1), site.now);
+  site.run_until(1101s);
+  EXPECT_GE(site.started.size(), 19u);  // one after the other
+  EXPECT_EQ(site.scheduler.counters().late, 0u);
 }
 
 TEST(Scheduler, TrafficTakesABackendDownAndHoldsItThere) {

@@ -23,6 +23,7 @@ class TcpAttempt : public Attempt {
   void close() override;
   Outcome at_deadline() const override { return failure(connected_ ? "no answer in time" : "connection timed out"); }
   virtual void connected() = 0;
+  virtual bool speaks_first() const { return false; }  // connected() sends something at once
   asio::ip::tcp::socket& socket() { return socket_; }
   bool is_connected() const { return connected_; }
 

@@ -4,6 +4,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <asio/post.hpp>
+#include <thread>
+
 #include "controlplane/health/checker.h"
 
 namespace headgate::health {
@@ -92,7 +95,7 @@ TEST(Checker, FollowsARealServerDownAndUp) {
   auto acceptor = std::make_unique<tcp::acceptor>(io, tcp::endpoint(kLoopback, 0));
   const tcp::endpoint endpoint = acceptor->local_endpoint();
   int changes = 0;
-  Checker checker(io, 1, [&](const Change&) {
+  Checker checker(io, io, 1, [&](const Change&) {
     ++changes;
     io.stop();
   });
@@ -118,6 +121,35 @@ TEST(Checker, FollowsARealServerDownAndUp) {
   io.run_for(5s);
   EXPECT_EQ(changes, 2);
   EXPECT_EQ(checker.health(7), Health::up);
+}
+
+TEST(Checker, ProbesGoOnWhileTheCallerIsBusyAndWhatTheyFoundWaitsForIt) {
+  asio::io_context probing{1}, caller;
+  auto acceptor = std::make_unique<tcp::acceptor>(probing, tcp::endpoint(kLoopback, 0));
+  std::vector<std::thread::id> told_in;
+  Checker checker(probing, caller, 1, [&](const Change& change) {
+    EXPECT_LE(change.at, Checker::now());
+    told_in.push_back(std::this_thread::get_id());
+  });
+  Target target;
+  target.backend_id = 7;
+  target.endpoint = acceptor->local_endpoint();
+  target.via_path = false;
+  target.interval = 20ms;
+  target.timeout = 500ms;
+  const LoopThread thread(probing);
+  checker.set_targets({target}, {{7, {.health = Health::up}}});
+  const auto until = [](auto done) {  // the caller's loop does not turn meanwhile
+    for (const Time end = Checker::now() + 10s; !done() && Checker::now() < end;) std::this_thread::sleep_for(1ms);
+    return done();
+  };
+  EXPECT_TRUE(until([&] { return checker.counters().succeeded >= 5; }));
+  EXPECT_EQ(checker.health(7), Health::up);
+  asio::post(probing, [&] { acceptor.reset(); });
+  EXPECT_TRUE(until([&] { return checker.health(7) == Health::down; }));
+  EXPECT_TRUE(told_in.empty());
+  caller.run_for(10ms);
+  EXPECT_EQ(told_in, std::vector{std::this_thread::get_id()});
 }
 
 }  // namespace
