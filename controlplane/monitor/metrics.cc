@@ -1,91 +1,14 @@
 #include "controlplane/monitor/metrics.h"
 
-#include <cstdio>
 #include <map>
-#include <utility>
-#include <vector>
+
+#include "controlplane/monitor/page.h"
+#include "controlplane/monitor/proxy_metrics.h"
 
 namespace headgate::monitor {
 namespace {
 
 namespace dp = dataplane::v1;
-
-using Labels = std::vector<std::pair<const char*, std::string>>;
-
-// A label's value: backslash, quote and line end are escaped.
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\\' || c == '"') out += '\\';
-    if (c == '\n') {
-      out += "\\n";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.17g", value);
-  return text;
-}
-
-std::string short_number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
-
-// Families in the order of their first sample, each with its samples together, as the format demands.
-class Page {
- public:
-  void gauge(const char* name, const char* help, const Labels& labels, double value) {
-    add("gauge", name, help, labels, number(value));
-  }
-  void counter(const char* name, const char* help, const Labels& labels, std::uint64_t value) {
-    add("counter", name, help, labels, std::to_string(value));
-  }
-  struct Bucket {
-    double up_to;
-    std::uint64_t count;  // not cumulative
-  };
-  void histogram(const std::string& name, const char* help, const std::vector<Bucket>& buckets, std::uint64_t beyond,
-                 double sum) {
-    std::uint64_t total = 0;
-    for (const Bucket& bucket : buckets) {
-      total += bucket.count;
-      add("histogram", name, help, {{"le", short_number(bucket.up_to)}}, std::to_string(total), "_bucket");
-    }
-    total += beyond;
-    add("histogram", name, help, {{"le", "+Inf"}}, std::to_string(total), "_bucket");
-    add("histogram", name, help, {}, number(sum), "_sum");
-    add("histogram", name, help, {}, std::to_string(total), "_count");
-  }
-  std::string take() const {
-    std::string text;
-    for (const std::string& name : order_) text += families_.at(name);
-    return text;
-  }
-
- private:
-  void add(const char* type, const std::string& name, const char* help, const Labels& labels, const std::string& value,
-           const char* suffix = "") {
-    std::string& family = families_[name];
-    if (family.empty()) {
-      order_.push_back(name);
-      family = "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
-    }
-    family += name + suffix;
-    for (std::size_t i = 0; i < labels.size(); ++i)
-      family += (i == 0 ? "{" : ",") + std::string(labels[i].first) + "=\"" + escaped(labels[i].second) + "\"";
-    family += (labels.empty() ? " " : "} ") + value + "\n";
-  }
-
-  std::vector<std::string> order_;
-  std::map<std::string, std::string> families_;
-};
 
 struct TrafficNames {
   const char *packets, *bytes, *flows, *started;
@@ -115,6 +38,19 @@ void system(Page& page, const Sample& sample) {
   page.gauge("headgate_dataplane_connected", "1 while the dataplane answers.", {}, s.dataplane_connected());
   page.gauge("headgate_dataplane_in_sync", "1 while the dataplane runs the configuration in force.", {}, s.in_sync());
   page.gauge("headgate_problems", "What show system calls a problem.", {}, s.problem_size());
+}
+
+// For joins: what a service is called is in the other metrics, what it is in this one.
+void services(Page& page, const Sample& sample) {
+  for (const auto& service : sample.services.service()) {
+    page.gauge("headgate_service_info", "1, with what the service is.",
+               {{"service", service.name()},
+                {"address", service.address()},
+                {"protocol", service.protocol()},
+                {"mode", service.mode()},
+                {"pool", service.pool()}},
+               1);
+  }
 }
 
 void health(Page& page, const Sample& sample) {
@@ -151,8 +87,8 @@ void push(Page& page, const Sample& sample) {
     else
       buckets.push_back({bucket.up_to_ms() / 1000.0, bucket.count()});
   }
-  page.histogram("headgate_push_delay_seconds", "From a verdict to the moment when every worker acts on it.", buckets,
-                 beyond, p.delay_sum_s());
+  page.histogram("headgate_push_delay_seconds", "From a verdict to the moment when every worker acts on it.", {},
+                 buckets, beyond, p.delay_sum_s());
 }
 
 void backends(Page& page, const Sample& sample) {
@@ -168,6 +104,57 @@ void backends(Page& page, const Sample& sample) {
   }
 }
 
+void failover(Page& page, const Sample& sample) {
+  const auto& f = sample.failover;
+  if (f.side().empty()) return;
+  page.gauge("headgate_failover_epoch", "Promotions on both boxes, as far as this one knows.", {},
+             static_cast<double>(f.epoch()));
+  page.gauge("headgate_failover_control_lease", "1 while the dataplane hears this control plane.", {},
+             f.control_lease());
+  if (f.pair()) {
+    page.gauge("headgate_failover_peer_up", "1 while the peer is heard on the HA link.", {}, f.peer().link_up());
+    page.gauge("headgate_failover_peer_agreed", "1 while both boxes run the same configuration.", {},
+               f.peer().agreed());
+  }
+  for (const auto& group : f.group()) {
+    const Labels labels{{"group", group.name()}};
+    page.gauge("headgate_group_class", "0: ok, 1: degraded, 2: fault.", labels, group.health());
+    page.gauge("headgate_group_paused", "1 while an operator paused it.", labels, group.paused());
+    if (!group.has_state()) continue;
+    const dp::GroupState& state = group.state();
+    const auto role = [&](dp::GroupRole is, const char* name) {
+      page.gauge("headgate_group_role", "1 for the role that the group has on this box.",
+                 {{"group", group.name()}, {"role", name}}, state.role() == is);
+    };
+    role(dp::ROLE_STARTING, "starting");
+    role(dp::ROLE_BACKUP, "backup");
+    role(dp::ROLE_ACTIVE, "active");
+    role(dp::ROLE_FAULT, "fault");
+    page.gauge("headgate_group_priority", "As advertised.", labels, state.priority());
+    page.counter("headgate_group_transitions_total", "Changes of the role.", labels, state.transitions());
+    page.counter("headgate_group_promotions_total", "Times that it became active here.", labels, state.promotions());
+    page.counter("headgate_group_lease_gaps_total", "Lapses of the active lease after which it could go on.", labels,
+                 state.lease_gaps());
+    page.counter("headgate_group_withheld_total", "Adverts not sent because a worker made no progress.", labels,
+                 state.withheld());
+    page.counter("headgate_group_lease_dropped_total", "Frames that the lease stopped between a step and its sending.",
+                 labels, state.dropped_at_send());
+    for (const auto& router : state.router()) {
+      const Labels with{
+          {"group", group.name()}, {"interface", router.interface()}, {"family", router.ipv6() ? "ipv6" : "ipv4"}};
+      page.counter("headgate_router_sent_total", "Adverts of ours.", with, router.sent());
+      page.counter("headgate_router_accepted_total", "Adverts of ours that the driver took.", with, router.accepted());
+      page.counter("headgate_router_received_total", "Adverts that arrived, bad ones too.", with, router.received());
+      for (const auto& oddity : router.oddity()) {
+        Labels odd = with;
+        odd.emplace_back("reason", oddity.reason());
+        page.counter("headgate_router_odd_adverts_total", "Adverts that were dropped or odd, by reason.", odd,
+                     oddity.adverts());
+      }
+    }
+  }
+}
+
 void counts(Page& page, const dp::StatsReply& stats) {
   page.gauge("headgate_dataplane_generation", "Generation of the snapshot that runs.", {},
              static_cast<double>(stats.generation()));
@@ -180,6 +167,7 @@ void counts(Page& page, const dp::StatsReply& stats) {
     for (const auto& drop : service.drop())
       page.counter("headgate_service_refused_total", "New flows refused, by reason.",
                    {{"service", service.name()}, {"reason", drop.reason()}}, drop.packets());
+    proxied_service(page, stats, service);
   }
   std::map<std::uint32_t, std::string> pools;
   for (const auto& pool : stats.pool()) {
@@ -232,6 +220,7 @@ void workers(Page& page, const dp::StatsReply& stats) {
     for (const auto& handover : w.handover())
       page.counter("headgate_handed_over_packets_total", "Packets passed to the worker that owns them, by reason.",
                    {{"worker", name}, {"reason", handover.reason()}}, handover.packets());
+    tcp_engine(page, w);
   }
   for (const auto& gauge : stats.gauge()) {
     page.gauge("headgate_resource_free", "What is left of something that can run out.", {{"resource", gauge.name()}},
@@ -247,9 +236,11 @@ void workers(Page& page, const dp::StatsReply& stats) {
 std::string render(const Sample& sample) {
   Page page;
   system(page, sample);
+  services(page, sample);
   health(page, sample);
   push(page, sample);
   backends(page, sample);
+  failover(page, sample);
   if (sample.stats) {
     counts(page, *sample.stats);
     ports(page, *sample.stats);

@@ -15,6 +15,8 @@ namespace headgate::monitor {
 struct Sample {
   management::v1::SystemReply system;
   management::v1::BackendsReply backends;
+  management::v1::FailoverReply failover;
+  management::v1::ServicesReply services;          // without what is counted
   std::optional<dataplane::v1::StatsReply> stats;  // nothing while the dataplane does not answer
 };
 

@@ -38,6 +38,26 @@ Sample sample() {
     drop->set_reason("no_backend");
     drop->set_packets(3);
   }
+  auto* what = s.services.add_service();
+  what->set_name("a");
+  what->set_address("[2001:db8::1]:8080");
+  what->set_protocol("http");
+  what->set_mode("proxy");
+  what->set_pool("web/v6");
+  s.failover.set_side("A");
+  s.failover.set_pair(true);
+  s.failover.set_epoch(7);
+  for (const char* name : {"main", "second"}) {
+    auto* group = s.failover.add_group();
+    group->set_name(name);
+    group->mutable_state()->set_role(dataplane::v1::ROLE_ACTIVE);
+    group->mutable_state()->set_lease_gaps(2);
+    auto* router = group->mutable_state()->add_router();
+    router->set_interface("front");
+    auto* oddity = router->add_oddity();
+    oddity->set_reason("bad_checksum");
+    oddity->set_adverts(4);
+  }
   s.stats->add_worker()->set_busy_share(0.25);
   s.stats->add_port()->set_name("front");
   return s;
@@ -85,7 +105,9 @@ TEST(Metrics, WithoutADataplaneWhatTheControlPlaneKnowsRemains) {
   Sample s = sample();
   s.stats.reset();
   EXPECT_THAT(render(s), HasSubstr("headgate_config_revision 12\n"));
-  EXPECT_THAT(render(s), Not(HasSubstr("headgate_service")));
+  EXPECT_THAT(render(s), HasSubstr("headgate_service_info{service=\"a\",address=\"[2001:db8::1]:8080\",protocol="
+                                   "\"http\",mode=\"proxy\",pool=\"web/v6\"} 1\n"));
+  EXPECT_THAT(render(s), Not(HasSubstr("headgate_service_packets")));
 }
 
 TEST(Exporter, ServesMetricsAndReadiness) {
@@ -114,6 +136,20 @@ TEST(Exporter, ServesMetricsAndReadiness) {
 TEST(Exporter, RefusesWhatIsNoPlaceToListen) {
   for (const char* where : {"9101", "127.0.0.1:", "127.0.0.1:70000", ":9101", "127.0.0.1:9x"})
     EXPECT_FALSE(Exporter::start(where, {})) << where;
+}
+
+TEST(Metrics, GroupsSayTheirRoleAndWhatWasOdd) {
+  const std::string text = render(sample());
+  for (const char* line : {"headgate_failover_epoch 7\n", "headgate_group_class{group=\"main\"} 0\n",
+                           "headgate_group_transitions_total{group=\"main\"} 0\n",
+                           "headgate_group_role{group=\"main\",role=\"active\"} 1\n",
+                           "headgate_group_role{group=\"main\",role=\"backup\"} 0\n",
+                           "headgate_group_lease_gaps_total{group=\"second\"} 2\n", "headgate_failover_peer_up 0\n"})
+    EXPECT_THAT(text, HasSubstr(line));
+  const std::string odd =
+      R"(headgate_router_odd_adverts_total{group="main",interface="front",family="ipv4",reason="bad_checksum"} 4)";
+  EXPECT_THAT(text, HasSubstr(odd + "\n"));
+  EXPECT_THAT(render({}), Not(HasSubstr("failover"))) << "a box without failover says nothing of it";
 }
 
 }  // namespace

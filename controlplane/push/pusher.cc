@@ -3,8 +3,7 @@
 #include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
 
-#include <asio/post.hpp>
-#include <future>
+#include "controlplane/push/last_word.h"
 
 namespace headgate::push {
 namespace {
@@ -34,7 +33,7 @@ States states_of(const dataplane::v1::Snapshot& snapshot) {
 struct Pusher::RunningCall {
   grpc::ClientContext context;
   grpc::Status status;
-  std::promise<void> finished;
+  LastWord last_word;
   dataplane::v1::RunningRequest request;
   dataplane::v1::RunningReply reply;
 };
@@ -42,7 +41,7 @@ struct Pusher::RunningCall {
 struct Pusher::ApplyCall {
   grpc::ClientContext context;
   grpc::Status status;
-  std::promise<void> finished;
+  LastWord last_word;
   dataplane::v1::ApplyRequest request;
   dataplane::v1::ApplyReply reply;
   std::optional<Time> changed;  // the oldest change it carries
@@ -51,7 +50,7 @@ struct Pusher::ApplyCall {
 struct Pusher::UpdateCall {
   grpc::ClientContext context;
   grpc::Status status;
-  std::promise<void> finished;
+  LastWord last_word;
   dataplane::v1::StateUpdate request;
   dataplane::v1::StateReply reply;
   std::optional<Time> changed;
@@ -170,7 +169,7 @@ std::shared_ptr<Call> Pusher::begin(std::chrono::milliseconds timeout) {
   call->context.set_deadline(std::chrono::system_clock::now() + timeout);
   cancel_ = [call] {
     call->context.TryCancel();
-    call->finished.get_future().wait();
+    call->last_word.wait();
   };
   return call;
 }
@@ -178,14 +177,14 @@ std::shared_ptr<Call> Pusher::begin(std::chrono::milliseconds timeout) {
 template <class Call>
 std::function<void(grpc::Status)> Pusher::finish(const std::shared_ptr<Call>& call,
                                                  void (Pusher::*handler)(const Call&)) {
-  return [this, call, handler, alive = std::weak_ptr<void>(alive_)](grpc::Status status) {
+  return [this, call, handler, alive = std::weak_ptr<void>(alive_)](grpc::Status status) mutable {
     call->status = std::move(status);
-    asio::post(io_, [this, call, handler, alive] {
+    LastWord& last_word = call->last_word;
+    last_word.pass(io_, std::move(call), [this, handler, alive](const Call& ended) {
       if (alive.expired()) return;
       cancel_ = nullptr;
-      (this->*handler)(*call);
+      (this->*handler)(ended);
     });
-    call->finished.set_value();
   };
 }
 

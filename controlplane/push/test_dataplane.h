@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -77,6 +78,46 @@ class TestDataplane : public dataplane::v1::Dataplane::Service {
     reply->set_running_digest(running.digest());
     return grpc::Status::OK;
   }
+  grpc::Status SetFailover(grpc::ServerContext*, const dataplane::v1::FailoverInput* request,
+                           dataplane::v1::FailoverState* reply) override {
+    const std::lock_guard lock(mutex);
+    ++failover_inputs;
+    for (const auto& group : request->group())
+      better_inputs += keep_health && group.health() != dataplane::v1::CLASS_FAULT;
+    failover_input = *request;
+    failover.set_epoch(std::max(failover.epoch(), request->epoch()));
+    *reply = failover;
+    return grpc::Status::OK;
+  }
+  // At once, and after each set_failover().
+  grpc::Status WatchFailover(grpc::ServerContext* context, const dataplane::v1::WatchRequest*,
+                             grpc::ServerWriter<dataplane::v1::FailoverState>* writer) override {
+    unsigned seen = 0;
+    for (bool first = true; !context->IsCancelled(); first = false) {
+      dataplane::v1::FailoverState state;
+      bool news = false;
+      {
+        const std::lock_guard lock(mutex);
+        news = first || seen != failover_changes;
+        seen = failover_changes;
+        state = failover;
+      }
+      if (news && !writer->Write(state)) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status Stats(grpc::ServerContext*, const dataplane::v1::StatsRequest*,
+                     dataplane::v1::StatsReply* reply) override {
+    const std::lock_guard lock(mutex);
+    *reply = stats;
+    return grpc::Status::OK;
+  }
+  void set_failover(const dataplane::v1::FailoverState& state) {
+    const std::lock_guard lock(mutex);
+    failover = state;
+    ++failover_changes;
+  }
   void listen(const std::string& address) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort(address, grpc::InsecureServerCredentials());
@@ -91,12 +132,19 @@ class TestDataplane : public dataplane::v1::Dataplane::Service {
 
   std::mutex mutex;
   dataplane::v1::Snapshot running;
+  dataplane::v1::StatsReply stats;
   bool refuse = false;
   std::string port;  // the only one there is; empty: any
   int applies = 0;
   std::vector<dataplane::v1::StateUpdate> updates;                                    // all that came
   std::atomic<std::chrono::milliseconds> answer_takes{std::chrono::milliseconds(0)};  // of Apply and UpdateState
   std::unique_ptr<grpc::Server> server;
+  dataplane::v1::FailoverState failover;
+  unsigned failover_changes = 0;
+  dataplane::v1::FailoverInput failover_input;  // the last
+  int failover_inputs = 0;
+  bool keep_health = false;  // from now on a class better than fault counts in better_inputs
+  int better_inputs = 0;
 
  private:
   static bool valid(const dataplane::v1::Snapshot& snapshot) {

@@ -2,16 +2,14 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <asio/post.hpp>
-#include <future>
-
 #include "controlplane/push/channel.h"
+#include "controlplane/push/last_word.h"
 
 namespace headgate::push {
 
 struct TrafficWatch::Call {
   grpc::ClientContext context;
-  std::promise<void> finished;
+  LastWord last_word;
   dataplane::v1::StatsRequest request;
   dataplane::v1::StatsReply reply;
 };
@@ -26,7 +24,7 @@ TrafficWatch::~TrafficWatch() {
   alive_.reset();
   if (!call_) return;
   call_->context.TryCancel();
-  call_->finished.get_future().wait();
+  call_->last_word.wait();
 }
 
 void TrafficWatch::want(bool wanted) {
@@ -50,19 +48,15 @@ void TrafficWatch::ask() {
   if (call_) return;
   call_ = std::make_shared<Call>();
   call_->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-  stub_->async()->Stats(
-      &call_->context, &call_->request, &call_->reply,
-      [this, call = call_, alive = std::weak_ptr<void>(alive_)](const grpc::Status& status) {
-        std::vector<health::BackendTraffic> sample;
-        for (const auto& backend : call->reply.backend())
-          sample.push_back({backend.id(), backend.connects(), backend.connect_failures(), backend.resets()});
-        asio::post(io_, [this, alive, ok = status.ok(), sample = std::move(sample)] {
-          if (alive.expired()) return;
-          call_.reset();
-          if (ok && wanted_) on_sample_(sample);
-        });
-        call->finished.set_value();
-      });
+  stub_->async()->Stats(&call_->context, &call_->request, &call_->reply,
+                        [this, call = call_, alive = std::weak_ptr<void>(alive_)](const grpc::Status& status) mutable {
+                          LastWord& last_word = call->last_word;
+                          last_word.pass(io_, std::move(call), [this, alive, ok = status.ok()](const Call& ended) {
+                            if (alive.expired()) return;
+                            call_.reset();
+                            if (ok && wanted_) on_sample_(ended.reply);
+                          });
+                        });
 }
 
 }  // namespace headgate::push

@@ -1,4 +1,4 @@
-// Asks the dataplane what it counted of backends' connects, every kEvery while it is wanted.
+// Asks the dataplane what it counted and how its ports do, every kEvery while it is wanted.
 //
 // Thread: that of the io_context; gRPC's threads only post to it. Must be destroyed before the io_context and after it
 // stopped running handlers.
@@ -9,16 +9,14 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "controlplane/health/passive.h"
 #include "dataplane/api/dataplane.grpc.pb.h"
 
 namespace headgate::push {
 
 class TrafficWatch {
  public:
-  using OnSample = std::function<void(const std::vector<health::BackendTraffic>&)>;
+  using OnSample = std::function<void(const dataplane::v1::StatsReply&)>;
   static constexpr std::chrono::milliseconds kEvery{250};
 
   TrafficWatch(asio::io_context& io, const std::string& target, OnSample on_sample);

@@ -4,19 +4,20 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <asio/post.hpp>
 #include <cstdio>
 #include <cstdlib>
 
 namespace headgate::system {
 
-ServiceManager::ServiceManager(asio::io_context& io) : timer_(io) {
+ServiceManager::ServiceManager(asio::io_context& io) : io_(io), timer_(io) {
   std::uint64_t within_us = 0;
   if (::sd_watchdog_enabled(0, &within_us) > 0) every_ = std::chrono::microseconds(within_us / 3);
 }
 
 void ServiceManager::ready() {
   ::sd_notify(0, "READY=1");
-  if (watched()) ping();
+  if (watched()) ping(0);
 }
 
 void ServiceManager::stopping() {
@@ -24,11 +25,15 @@ void ServiceManager::stopping() {
   ::sd_notify(0, "STOPPING=1");
 }
 
-void ServiceManager::ping() {
+void ServiceManager::ping(std::size_t passed) {
+  if (passed < others_.size()) {
+    asio::post(*others_[passed], [this, passed] { asio::post(io_, [this, passed] { ping(passed + 1); }); });
+    return;
+  }
   ::sd_notify(0, "WATCHDOG=1");
   timer_.expires_after(every_);
   timer_.async_wait([this](const asio::error_code& cancelled) {
-    if (!cancelled) ping();
+    if (!cancelled) ping(0);
   });
 }
 

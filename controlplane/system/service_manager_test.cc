@@ -20,7 +20,7 @@ class Manager {
   Manager() : socket_(::socket(AF_UNIX, SOCK_DGRAM, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    ::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address.sun_family);
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address.sun_family), 0);
     socklen_t size = sizeof address;
     ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
     const std::string name(address.sun_path + 1, size - sizeof address.sun_family - 1);
@@ -66,6 +66,22 @@ TEST(ServiceManager, PingsOnlyWhileTheLoopTurns) {
   std::string last;
   for (std::string text; !(text = manager.heard()).empty();) last = text;
   EXPECT_EQ(last, "STOPPING=1");
+}
+
+TEST(ServiceManager, PingsEndWhenAnotherLoopHangs) {
+  const Manager manager;
+  ::setenv("WATCHDOG_USEC", "60000", 1);
+  asio::io_context io, other;
+  ServiceManager service(io);
+  service.watch(other);
+  service.ready();
+  EXPECT_EQ(manager.heard(), "READY=1");
+  io.run_for(100ms);  // nobody turns the other one
+  EXPECT_EQ(manager.heard(), "");
+  other.run_for(1ms);
+  io.restart();
+  io.run_for(1ms);
+  EXPECT_EQ(manager.heard(), "WATCHDOG=1");
 }
 
 TEST(ServiceManager, WithoutAWatchdogItIsReadyAndSilent) {
