@@ -1,5 +1,5 @@
-// headgate-supervisor: starts, restarts and watches the other processes of a box. No gRPC, no DPDK, no library at all:
-// what must outlive everything else depends on nothing else.
+// headgate-supervisor: starts, restarts and watches the other processes of a box. No gRPC, no DPDK: what must outlive
+// everything else depends on nothing else, but for libcrypto's HMAC, which signs death notices.
 #include <cstdio>
 #include <cstring>
 #include <fstream>

@@ -3,6 +3,7 @@
 //
 //   READY=1, WATCHDOG=1, STATUS=...   from a child, as sd_notify(3) sends them; never answered
 //   restart NAME                      ends the process, which is then started again; answered
+//   notice NAME ORDER | notice NAME off   what to tell the peer when the process ends: death_notice.h; answered
 //   reboot                            stops all processes and reboots the machine; answered
 //
 // An answer is "ok", or a sentence that says why not. Without connections there is nothing a slow client can hold.

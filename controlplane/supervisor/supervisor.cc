@@ -103,6 +103,11 @@ void become(const std::string& user) {
   give_up(arguments[0]);
 }
 
+// Rounded up, so that it is due when poll returns.
+int milliseconds_until(Time time) {
+  return static_cast<int>(std::max<Time::rep>(0, (time - now()).count() + 999'999) / 1'000'000);
+}
+
 std::string describe(int status) {
   if (!WIFSIGNALED(status)) return "exit status " + std::to_string(WEXITSTATUS(status));
   const char* name = ::sigabbrev_np(WTERMSIG(status));
@@ -200,28 +205,57 @@ void Supervisor::handle(const Request& request) {
     log("%s (uid %u) may ask for nothing", who.c_str(), request.uid);
     return requests_.answer(request, "only root and the supervised processes may ask the supervisor");
   }
-  log("%s asks: %s", who.c_str(), request.text.c_str());
+  const bool notice = request.text.starts_with("notice ");  // what follows holds a key, which no log may have
+  log("%s asks: %s", who.c_str(),
+      (notice ? request.text.substr(0, request.text.find(' ', std::strlen("notice "))) : request.text).c_str());
   if (stopping_) return requests_.answer(request, "the supervisor is stopping");
   if (request.text.starts_with("restart "))
     return requests_.answer(request, restart(request.text.substr(std::strlen("restart "))));
-  if (request.text != "reboot") return requests_.answer(request, "the supervisor knows: restart NAME, reboot");
+  if (notice) return requests_.answer(request, order_notice(request.text.substr(std::strlen("notice "))));
+  if (request.text != "reboot")
+    return requests_.answer(request, "the supervisor knows: restart NAME, reboot, notice NAME ORDER");
   if (reboot_command_.empty()) return requests_.answer(request, "the supervisor was not told how to reboot");
   stopping_ = rebooting_ = true;
   requests_.answer(request, "ok");
 }
 
-std::string Supervisor::restart(const std::string& name) {
+Supervisor::Process* Supervisor::named(const std::string& name) {
   for (Process& process : processes_) {
-    if (process.spec.name != name) continue;
-    if (process.state != State::running) return name + " does not run; it is started again by itself";
-    ::kill(process.pid, SIGTERM);
-    ::kill(process.pid, SIGCONT);  // a stopped one would not hear it
-    process.asked = true;
-    process.silent_at = Time::max();
-    process.kill_at = now() + process.spec.stop_timeout;
+    if (process.spec.name == name) return &process;
+  }
+  return nullptr;
+}
+
+std::string Supervisor::restart(const std::string& name) {
+  Process* process = named(name);
+  if (process == nullptr) return "there is no process " + name + " in the supervisor's file";
+  if (process->state != State::running) return name + " does not run; it is started again by itself";
+  ::kill(process->pid, SIGTERM);
+  ::kill(process->pid, SIGCONT);  // a stopped one would not hear it
+  process->asked = true;
+  process->silent_at = Time::max();
+  process->kill_at = now() + process->spec.stop_timeout;
+  return "ok";
+}
+
+// "NAME off" or "NAME ORDER".
+std::string Supervisor::order_notice(const std::string& text) {
+  const std::size_t space = text.find(' ');
+  const std::string name = text.substr(0, space), what = space == std::string::npos ? "" : text.substr(space + 1);
+  Process* process = named(name);
+  if (process == nullptr) return "there is no process " + name + " in the supervisor's file";
+  if (what == "off") {
+    process->notice->disarm();
     return "ok";
   }
-  return "there is no process " + name + " in the supervisor's file";
+  NoticeOrder order;
+  if (const std::string problem = parse_notice_order(what, order); !problem.empty()) return problem;
+  const std::string problem = process->notice->arm(order);
+  return problem.empty() ? "ok" : problem;
+}
+
+void Supervisor::send_notices() {
+  for (Process& process : processes_) process.notice->send_due(now());
 }
 
 bool Supervisor::prepare_run_dir() {
@@ -280,13 +314,18 @@ int Supervisor::timeout_ms() const {
   }
   next = std::min(next, ping_at_);
   if (next == Time::max()) return -1;
-  // Rounded up, so that it is due when poll returns.
-  return static_cast<int>(std::max<Time::rep>(0, (next - now()).count() + 999'999) / 1'000'000);
+  return milliseconds_until(next);
 }
 
 void Supervisor::wait(int timeout_ms) {
+  for (const Process& process : processes_) {
+    if (process.notice->next_due() == Time::max()) continue;
+    const int left = milliseconds_until(process.notice->next_due());
+    timeout_ms = timeout_ms < 0 ? left : std::min(timeout_ms, left);
+  }
   pollfd descriptors[] = {{signals_, POLLIN, 0}, {requests_.descriptor(), POLLIN, 0}};
   ::poll(descriptors, std::size(descriptors), timeout_ms);
+  send_notices();
   signalfd_siginfo info{};
   while (::read(signals_, &info, sizeof info) == sizeof info) handle(static_cast<int>(info.ssi_signo));
   for (unsigned n = 0; n < kRequestsAtOnce; ++n) {
@@ -321,10 +360,12 @@ void Supervisor::reap() {
 
 void Supervisor::ended(Process& process, int status) {
   const Time at = now();
+  const bool told = process.notice->send(at);  // before anything else: the peer waits for it
   const double lived = std::chrono::duration<double>(at - process.started).count();
   const pid_t pid = process.pid;
   process.pid = 0;
   ::kill(-pid, SIGKILL);  // what it may have left in its process group
+  if (told) log("told the peer that %s ended", process.spec.name.c_str());
   if (stopping_) {
     log("%s (pid %d) ended: %s", process.spec.name.c_str(), pid, describe(status).c_str());
     set_state(process, State::stopped);

@@ -7,17 +7,20 @@
 // whole at each change, a line a process: NAME PID RESTARTS SINCE STATE, with PID 0 when it does not run, SINCE in Unix
 // seconds and STATE one of running, waiting (for its restart), stopped.
 //
-// RUN_DIR/supervisor.sock takes requests (requests.h), from root and from its own children: "restart NAME" and
-// "reboot". A child with a watchdog is told of it as systemd would (NOTIFY_SOCKET, WATCHDOG_USEC); once it has spoken,
-// it is aborted when it is silent for longer. Towards systemd the supervisor is such a child itself, and pings from
-// this loop.
+// RUN_DIR/supervisor.sock takes requests (requests.h), from root and from its own children: "restart NAME",
+// "reboot" and "notice". A child with a watchdog is told of it as systemd would (NOTIFY_SOCKET, WATCHDOG_USEC); once it
+// has spoken, it is aborted when it is silent for longer. "notice NAME ORDER" asks for a death notice (death_notice.h):
+// a datagram to the peer, sent from the loop that reaps NAME, before anything else is done about it. Towards systemd
+// the supervisor is such a child itself, and pings from this loop.
 #pragma once
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "controlplane/supervisor/death_notice.h"
 #include "controlplane/supervisor/process_file.h"
 #include "controlplane/supervisor/requests.h"
 #include "controlplane/supervisor/restart_policy.h"
@@ -45,6 +48,7 @@ class Supervisor {
     Time kill_at = Time::max();    // it was told to end; then SIGKILL
     Time silent_at = Time::max();  // the watchdog's end
     std::int64_t since = 0;
+    std::unique_ptr<DeathNotice> notice = std::make_unique<DeathNotice>();
   };
 
   bool prepare_run_dir();
@@ -56,7 +60,10 @@ class Supervisor {
   void handle(int signal);
   void handle(const Request& request);
   std::string restart(const std::string& name);
+  std::string order_notice(const std::string& text);
+  Process* named(const std::string& name);
   Process* child(pid_t pid);
+  void send_notices();
   void end_overdue();
   void ping_manager();
   void exec_reboot() const;

@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -20,6 +22,8 @@ namespace headgate::supervisor {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr const char* kKnown = "the supervisor knows: restart NAME, reboot, notice NAME ORDER";
 
 struct Status {
   int pid = 0;
@@ -200,8 +204,8 @@ TEST_F(SupervisorTest, RestartsAProcessAtOnceWhenAskedAndCountsNoFailure) {
   EXPECT_FALSE(logged("ALARM"));
   EXPECT_TRUE(logged("ended as asked"));
   EXPECT_EQ(ask("restart c"), "there is no process c in the supervisor's file");
-  EXPECT_EQ(ask("dance"), "the supervisor knows: restart NAME, reboot");
-  EXPECT_EQ(ask(std::string(100'000, 'x')), "the supervisor knows: restart NAME, reboot") << "cut, and none the worse";
+  EXPECT_EQ(ask("dance"), kKnown);
+  EXPECT_EQ(ask(std::string(100'000, 'x')), kKnown) << "cut, and none the worse";
 }
 
 TEST_F(SupervisorTest, AProcessThatDoesNotEndWhenAskedIsKilled) {
@@ -226,6 +230,103 @@ TEST_F(SupervisorTest, AStrangerMayAskForNothing) {
   waitpid(stranger, &ended, 0);
   EXPECT_EQ(WEXITSTATUS(ended), 0);
   EXPECT_EQ(status("a").state, "running");
+}
+
+// Somebody who listens where the peer's control plane would.
+class NoticeTest : public SupervisorTest {
+ protected:
+  NoticeTest() {
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof address;
+    ::bind(peer_, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    ::getsockname(peer_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    const timeval wait{.tv_sec = 5, .tv_usec = 0};
+    ::setsockopt(peer_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+  }
+  ~NoticeTest() override { ::close(peer_); }
+  std::string order(unsigned epoch = 7) const {
+    return "notice a 127.0.0.1 127.0.0.1 " + std::to_string(port_) + " 1f " + std::string(64, 'b') + " " +
+           std::to_string(epoch) + " 40";
+  }
+  std::string receive(int flags = 0) const {
+    char bytes[200];
+    const ssize_t size = ::recv(peer_, bytes, sizeof bytes, flags);
+    return size < 0 ? "" : std::string(bytes, static_cast<std::size_t>(size));
+  }
+  static std::string expected(unsigned epoch, std::uint64_t counter) {
+    NoticeOrder order;
+    order.id = 0x1f;
+    order.epoch = epoch;
+    order.key.fill(0xbb);
+    const auto bytes = make_notice(order, counter);
+    return {bytes.begin(), bytes.end()};
+  }
+  const int peer_ = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  unsigned port_ = 0;
+};
+
+TEST_F(NoticeTest, TellsThePeerThreeTimesWithinMillisecondsThatAProcessDied) {
+  start("[a]\ncommand = sleep 1000\n[b]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("b").state == "running"; }));
+  ASSERT_EQ(ask(order()), "ok");
+  std::vector<double> took_ms;
+  for (std::uint64_t counter = 41; counter < 46; ++counter) {
+    const unsigned restarts = status("a").restarts;
+    const auto killed = std::chrono::steady_clock::now();
+    ASSERT_EQ(kill(status("a").pid, SIGKILL), 0);
+    EXPECT_EQ(receive(), expected(7, counter));
+    took_ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - killed).count());
+    EXPECT_EQ(receive(), expected(7, counter));
+    EXPECT_EQ(receive(), expected(7, counter));
+    ASSERT_TRUE(eventually([&] { return status("a").restarts == restarts + 1; }));
+  }
+  std::sort(took_ms.begin(), took_ms.end());
+  std::printf("kill -9 to notice: %.2f ms median, %.2f ms at most\n", took_ms[2], took_ms[4]);
+  EXPECT_LT(took_ms[2], 100) << "under 1 ms when the machine is idle; no timed test";
+  kill(status("b").pid, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return status("b").restarts == 1; }));
+  EXPECT_EQ(receive(MSG_DONTWAIT), "") << "nobody asked for one of b";
+  EXPECT_FALSE(logged("bbbb")) << "the key";
+  EXPECT_TRUE(logged("told the peer that a ended"));
+}
+
+TEST_F(NoticeTest, AnExitAndAStopAreToldToo) {
+  start("[a]\ncommand = sh -c 'sleep 0.3; exit 0'\n");
+  ASSERT_TRUE(eventually([&] { return status("a").state == "running"; }));
+  ASSERT_EQ(ask(order()), "ok");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(receive(), expected(7, 41));
+  ASSERT_TRUE(eventually([&] { return status("a").restarts == 1; }));
+  stop(SIGTERM);
+  EXPECT_EQ(receive(), expected(7, 42));
+}
+
+TEST_F(NoticeTest, AnotherEpochKeepsTheCounterAndOffEndsIt) {
+  start("[a]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("a").state == "running"; }));
+  ASSERT_EQ(ask(order(7)), "ok");
+  kill(status("a").pid, SIGKILL);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(receive(), expected(7, 41));
+  ASSERT_TRUE(eventually([&] { return status("a").restarts == 1; }));
+  ASSERT_EQ(ask(order(8)), "ok");
+  kill(status("a").pid, SIGKILL);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(receive(), expected(8, 42));
+  ASSERT_TRUE(eventually([&] { return status("a").restarts == 2; }));
+  ASSERT_EQ(ask("notice a off"), "ok");
+  kill(status("a").pid, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return status("a").restarts == 3; }));
+  EXPECT_EQ(receive(MSG_DONTWAIT), "");
+}
+
+TEST_F(NoticeTest, OrdersThatCannotBeAreRefused) {
+  start("[a]\ncommand = sleep 1000\n");
+  ASSERT_TRUE(eventually([&] { return status("a").state == "running"; }));
+  EXPECT_EQ(ask("notice c off"), "there is no process c in the supervisor's file");
+  for (const char* wrong : {"notice a", "notice a 127.0.0.1", "notice a 127.0.0.1 127.0.0.1 0 1 00 1 1"})
+    EXPECT_EQ(ask(wrong), "a notice takes: FROM TO PORT ID KEY EPOCH COUNTER") << wrong;
+  EXPECT_EQ(ask(order() + " more"), "a notice takes: FROM TO PORT ID KEY EPOCH COUNTER");
+  const std::string elsewhere = ask("notice a 192.0.2.77 127.0.0.1 9 1 " + std::string(64, 'b') + " 1 1");
+  EXPECT_EQ(elsewhere.find("cannot reach 127.0.0.1 from 192.0.2.77"), 0u) << elsewhere;
 }
 
 TEST_F(SupervisorTest, RebootStopsEverythingAndRunsTheCommandLast) {
