@@ -60,9 +60,9 @@ BackendWatch::BackendWatch(asio::io_context& io, std::string state_dir, std::str
       boot_(std::move(boot)),
       events_(events),
       on_states_(std::move(on_states)),
-      checker_(io, std::random_device{}(), [this](const health::Change& change) { on_verdict(change); }),
+      checker_(probing_, io, std::random_device{}(), [this](const health::Change& change) { on_verdict(change); }),
       // An agent that does not answer changes nothing: its last word holds.
-      agents_(io, std::random_device{}(),
+      agents_(probing_, io, std::random_device{}(),
               [this](const health::Change& change) {
                 if (!change.first || !change.up) events_.add("agent", change.text);
               }),
@@ -210,21 +210,21 @@ void BackendWatch::on_agent(const health::Target& target, const std::string& ans
   if (!news) return;
   events_.add("agent", target.name + " says: " + in_words(*reply));
   standings_.heard(target.backend_id, word_of(*reply));
-  refresh_soon();
+  refresh_soon(Checker::now());
   save_soon();
 }
 
 void BackendWatch::on_verdict(const health::Change& change) {
   verdicts_.push_back(change);
   standings_.set_health(change.backend_id, change.up ? health::Health::up : health::Health::down, Checker::now());
-  refresh_soon();
+  refresh_soon(change.at);
   save_soon();
 }
 
 // One refresh looks at whole pools, so that thousands of verdicts in a row must not each cause one.
-void BackendWatch::refresh_soon() {
+void BackendWatch::refresh_soon(health::Time since) {
   const health::Time now = Checker::now();
-  changed_ = std::min(changed_, now);
+  changed_ = std::min(changed_, since);
   if (refreshed_ == health::Time::min() || now - refreshed_ >= kRefreshEvery) return refresh_and_tell();
   refresh_at(refreshed_ + kRefreshEvery);
 }

@@ -38,7 +38,7 @@ void put_in_force(const health::InForce& state, To& to) {
   to.set_drain(state.drain);
 }
 
-// Thread: that of the io_context.
+// Thread: that of the io_context; probes have one of their own.
 class BackendWatch {
  public:
   using Changes = std::vector<health::Standings::Change>;
@@ -79,7 +79,9 @@ class BackendWatch {
   const health::PoolRules::Backend* rule(std::uint32_t backend_id) const { return standings_.rule(backend_id); }
   std::string why(std::uint32_t backend_id) const { return standings_.why(backend_id); }
   std::vector<std::string> problems() const { return standings_.problems(); }
+  const std::vector<health::Standings::Pool>& pools() const { return standings_.pools(); }
   void describe(management::v1::SystemReply& reply) const;
+  asio::io_context& probing() { return probing_; }
 
  private:
   std::string admin_path() const { return state_dir_ + "/backends.state"; }
@@ -92,7 +94,7 @@ class BackendWatch {
   void save_soon();
   void on_verdict(const health::Change& change);
   void on_agent(const health::Target& target, const std::string& answer);
-  void refresh_soon();
+  void refresh_soon(health::Time since);
   void refresh_at(health::Time moment);
   Changes refresh();
   void refresh_and_tell();
@@ -104,6 +106,7 @@ class BackendWatch {
   health::Memory memory_;                         // until a revision is settled, also of the one before
   std::vector<health::PoolRules> pools_;
   health::Standings standings_;
+  asio::io_context probing_{1};
   health::Checker checker_, agents_;
   health::Passive passive_;
   std::map<std::uint32_t, health::AgentReply> agent_replies_;  // the last of each
@@ -115,6 +118,7 @@ class BackendWatch {
   bool save_armed_ = false;
   health::Time refreshed_ = health::Time::min();
   health::Time refresh_due_ = health::kNever;
+  health::LoopThread probing_thread_{probing_};
 };
 
 }  // namespace headgate::app

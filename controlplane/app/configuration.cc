@@ -2,14 +2,15 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <ctime>
 #include <set>
 
 #include "controlplane/compile/compile.h"
 #include "controlplane/config/durable_file.h"
-#include "controlplane/config/effects.h"
 #include "controlplane/config/immutable.h"
 #include "controlplane/config/print.h"
+#include "controlplane/config/shared.h"
 
 namespace headgate::app {
 namespace {
@@ -27,7 +28,7 @@ config::Document load(const std::string& file, const std::string& text) {
 void log_diagnostics(const std::vector<config::Diagnostic>& diagnostics) {
   for (const config::Diagnostic& diagnostic : diagnostics) {
     const bool error = diagnostic.severity == config::Severity::error;
-    spdlog::log(error ? spdlog::level::err : spdlog::level::warn, "config: {}", diagnostic.to_string());
+    spdlog::log(error ? spdlog::level::err : spdlog::level::warn, "config: {}", diagnostic.described());
   }
 }
 
@@ -49,7 +50,7 @@ Configuration::Configuration(config::Disk& disk, std::string state_dir)
     : disk_(disk), state_dir_(std::move(state_dir)), history_(disk, state_dir_ + "/history") {}
 
 config::Result<void> Configuration::start(const std::string& file, const Now& now) {
-  auto ids = compile::load_ids(ids_path(state_dir_));
+  auto ids = compile::load_ids(disk_, ids_path(state_dir_));
   if (!ids) return config::fail(ids.error().message);
   ids_ = std::move(*ids);
   if (auto opened = history_.open(); !opened) return opened;
@@ -98,11 +99,61 @@ config::Result<void> Configuration::adopt(config::Document document) {
     return config::fail(problem);
   if (grown) {
     // On disk first: an id that was used and forgotten would be given to something else after a restart.
-    if (auto saved = compile::save_ids(ids_path(state_dir_), ids); !saved) return saved;
+    if (auto saved = compile::save_ids(disk_, ids_path(state_dir_), ids); !saved) return saved;
   }
   ids_ = std::move(ids);
   document_ = std::move(document);
+  line_ = history_.latest() == nullptr ? config::Lineage{} : history_.latest()->lineage;
+  if (line_.id.empty()) line_ = config::following({}, config::shared_digest(this->config()));  // of older firmware
   return {};
+}
+
+// Each id once: several revisions may be one version.
+std::vector<std::string> Configuration::ancestors() const {
+  std::vector<std::string> ids;
+  for (const config::Revision& revision : history_.list()) {
+    const std::string& id = revision.lineage.id;
+    if (!id.empty() && id != line_.id && std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  }
+  // The last of the list may be all that is left of the line's beginning: it names the one before.
+  if (!line_.parent.empty() && std::find(ids.begin(), ids.end(), line_.parent) == ids.end())
+    ids.insert(ids.begin(), line_.parent);
+  return ids;
+}
+
+bool Configuration::conflicts(const Proposal& proposal) const {
+  return proposal.base && *proposal.base != (history_.latest() == nullptr ? 0 : revision().number);
+}
+
+// The peer's ids first, so that what both boxes get at once has one id on both.
+compile::IdTable Configuration::ids_of(const Proposal& proposal, const config::v1::Config& config,
+                                       std::size_t& refused) const {
+  compile::IdTable ids = ids_;
+  refused = 0;
+  if (!proposal.ids.empty()) {
+    const auto theirs = compile::IdTable::from_text(proposal.ids);
+    if (theirs) refused = ids.take(*theirs);
+  }
+  compile::assign_ids(config, ids);
+  return ids;
+}
+
+Plan Configuration::plan(const Proposal& proposal) const {
+  Plan plan;
+  if (conflicts(proposal)) {
+    plan.verdict.kind = Verdict::Kind::conflict;
+    plan.verdict.difference = difference_since(*proposal.base);
+    return plan;
+  }
+  config::Document document = load(proposal.file, proposal.text);
+  if (history_.latest() != nullptr) config::check_immutable(config(), document);
+  plan.verdict = judge(proposal, document);
+  if (plan.verdict.kind != Verdict::Kind::committed) return plan;
+  std::size_t refused = 0;
+  plan.lineage = config::following(line_, config::shared_digest(document.config));
+  plan.offered = config::print(config::offered_part(document.config));
+  plan.ids = ids_of(proposal, document.config, refused).to_text();
+  return plan;
 }
 
 Verdict Configuration::check(const Proposal& proposal) const {
@@ -115,20 +166,28 @@ Verdict Configuration::judge(const Proposal& proposal, const config::Document& d
   Verdict verdict;
   verdict.diagnostics = document.diagnostics;
   if (!document.ok()) return verdict;
-  compile::IdTable ids = ids_;
-  compile::assign_ids(document.config, ids);
+  std::size_t refused = 0;
+  const compile::IdTable ids = ids_of(proposal, document.config, refused);
   if (const std::string problem = compile::probe_prefix_problem(document.config, ids); !problem.empty()) {
     verdict.diagnostics.push_back({config::Severity::error, proposal.file, {}, problem});
     return verdict;
   }
-  verdict.effects = config::effects(config(), document.config);
-  const bool same = history_.latest() != nullptr && config::print(document.config) == config::print(config());
+  verdict.effects = config::effects(config(), document.config, proposal.flows);
+  // A version that says what runs already is none; but one of the peer's line joins the two lines.
+  const bool joins = proposal.lineage && *proposal.lineage != line_;
+  const bool same = history_.latest() != nullptr && !joins && config::print(document.config) == config::print(config());
   verdict.kind = same ? Verdict::Kind::unchanged : Verdict::Kind::committed;
+  if (!same && proposal.confirm_s == 0 && history_.latest() != nullptr && !revision().stands()) {
+    verdict.confirms = revision().number;
+    verdict.effects.push_back("revision " + std::to_string(revision().number) + " by " + revision().user +
+                              ", which waits to be confirmed, stays with this commit");
+  }
   return verdict;
 }
 
 Verdict Configuration::commit(const Proposal& proposal, const Now& now) {
-  if (proposal.base && *proposal.base != (history_.latest() == nullptr ? 0 : revision().number)) {
+  write_behind();
+  if (conflicts(proposal)) {
     Verdict verdict;
     verdict.kind = Verdict::Kind::conflict;
     verdict.difference = difference_since(*proposal.base);
@@ -143,26 +202,34 @@ Verdict Configuration::commit(const Proposal& proposal, const Now& now) {
     verdict.cause = cause;
     return verdict;
   };
-  compile::IdTable ids = ids_;
-  if (compile::assign_ids(document.config, ids)) {
-    if (auto saved = compile::save_ids(ids_path(state_dir_), ids); !saved) return not_written(saved.error().message);
+  std::size_t refused = 0;
+  compile::IdTable ids = ids_of(proposal, document.config, refused);
+  if (ids != ids_) {
+    if (auto saved = compile::save_ids(disk_, ids_path(state_dir_), ids); !saved)
+      return not_written(saved.error().message);
   }
+  const config::Lineage lineage =
+      proposal.lineage.value_or(config::following(line_, config::shared_digest(document.config)));
   auto added = history_.add({.time_s = now.unix_s,
                              .user = proposal.user,
                              .comment = proposal.comment,
                              .confirm_s = history_.standing() == nullptr ? 0 : proposal.confirm_s,
                              .boot = now.boot,
-                             .boottime_s = now.boottime_s},
+                             .boottime_s = now.boottime_s,
+                             .lineage = lineage,
+                             .local = proposal.local},
                             config::print(document.config));
   if (!added) return not_written(added.error().message);
   ids_ = std::move(ids);
   document_ = std::move(document);
+  line_ = lineage;
+  if (!proposal.ids.empty()) ids_refused_ = refused;
   spdlog::info("config: revision {} by {}: {} services, {} pools{}", added->number, proposal.user,
                config().service_size(), config().pool_size(), added->confirm_s != 0 ? ", to be confirmed" : "");
   return verdict;
 }
 
-std::string Configuration::difference_since(std::uint64_t number) {
+std::string Configuration::difference_since(std::uint64_t number) const {
   const auto text = history_.text(number);
   if (!text) return {};
   return config::compare(load("", *text).config, config());
@@ -175,20 +242,39 @@ std::optional<std::uint64_t> Configuration::rolls_back_in_s(const Now& now) cons
   return latest->boot != now.boot || now.boottime_s >= end ? 0 : end - now.boottime_s;
 }
 
+bool Configuration::ticks() const {
+  return history_.unwritten() || (history_.latest() != nullptr && !revision().stands());
+}
+
 bool Configuration::tick(const Now& now) {
+  write_behind();
   const auto left = rolls_back_in_s(now);
   if (!left || *left != 0 || history_.standing() == nullptr) return false;
   const std::uint64_t from = revision().number;
   const std::uint64_t to = history_.standing()->number;
   if (auto returned = return_to(to, "revision " + std::to_string(from) + " was not confirmed in time", now);
       !returned) {
-    spdlog::error("config: revision {} was not confirmed in time, and the return to {} failed: {}", from, to,
-                  returned.error().message);
+    if (complaint_ != returned.error().message)
+      spdlog::error("config: revision {} was not confirmed in time, and the return to {} failed: {}; tried again", from,
+                    to, returned.error().message);
+    complaint_ = returned.error().message;
     return false;
   }
+  complaint_.clear();
   spdlog::warn("config: revision {} was not confirmed in time: back to {}, as revision {}", from, to,
                revision().number);
   return true;
+}
+
+// What is in force reaches the disk as soon as that takes something.
+void Configuration::write_behind() {
+  if (!history_.unwritten()) return;
+  if (auto done = history_.write_unwritten(); !done) {
+    unwritten_ = done.error().message;
+    return;
+  }
+  unwritten_.clear();
+  spdlog::info("config: the disk takes something again: revision {} is written", revision().number);
 }
 
 bool Configuration::step_back(const std::string& why, const Now& now) {
@@ -213,14 +299,20 @@ config::Result<void> Configuration::return_to(std::uint64_t number, const std::s
   config::Document document = load("revision " + std::to_string(number), *text);
   if (!document.ok()) return config::fail("revision " + std::to_string(number) + " does not fit this version");
   const std::uint64_t from = revision().number;
-  const auto added = history_.add({.time_s = now.unix_s,
-                                   .user = "system",
-                                   .comment = "back to revision " + std::to_string(number) + ": " + comment,
-                                   .boot = now.boot,
-                                   .boottime_s = now.boottime_s,
-                                   .rolled_back_from = from},
-                                  *text);
-  if (!added) return config::fail(added.error().message);
+  const config::Revision back{.time_s = now.unix_s,
+                              .user = "system",
+                              .comment = "back to revision " + std::to_string(number) + ": " + comment,
+                              .boot = now.boot,
+                              .boottime_s = now.boottime_s,
+                              .rolled_back_from = from,
+                              .lineage = config::following(line_, config::shared_digest(document.config))};
+  if (const auto added = history_.add(back, *text); !added) {
+    // What must not stay in force goes, whatever the disk says.
+    unwritten_ = added.error().message;
+    const std::uint64_t unwritten = history_.add_unwritten(back, *text).number;
+    spdlog::error("config: revision {} is in force and not on disk: {}; tried again every second", unwritten,
+                  unwritten_);
+  }
   return adopt(std::move(document));
 }
 

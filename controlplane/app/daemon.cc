@@ -12,19 +12,25 @@
 namespace headgate::app {
 namespace {
 
+constexpr std::chrono::seconds kTick{1};
+
 void log_diagnostics(const std::vector<config::Diagnostic>& diagnostics) {
   for (const config::Diagnostic& diagnostic : diagnostics) {
     const bool error = diagnostic.severity == config::Severity::error;
-    spdlog::log(error ? spdlog::level::err : spdlog::level::warn, "config: {}", diagnostic.to_string());
+    spdlog::log(error ? spdlog::level::err : spdlog::level::warn, "config: {}", diagnostic.described());
   }
 }
 
 }  // namespace
 
-Daemon::Daemon(asio::io_context& io, Options options)
+Daemon::Daemon(asio::io_context& io, Options options, config::Disk& disk)
     : options_(std::move(options)),
-      configuration_(disk_, options_.state_dir),
-      confirmation_(io),
+      configuration_(disk, options_.state_dir),
+      revision_timer_(io),
+      pair_(io, disk, options_.state_dir, options_.supervisor, configuration_, events_,
+            {.commit = [this](const Proposal& proposal) { return commit(proposal); },
+             .confirm = [this](const std::string& user) { return confirm(user); },
+             .cookie_keys = [this] { push(); }}),
       backends_(io, options_.state_dir, machine_now().boot, events_,
                 [this](const BackendWatch::Changes& changes, auto since) { on_states(changes, since); }),
       pusher_(io, options_.dataplane,
@@ -34,18 +40,28 @@ Daemon::Daemon(asio::io_context& io, Options options)
                            .lost =
                                [this] {
                                  connected_ = settled_ = false;
+                                 pair_.set_dataplane(false);
                                  events_.add("dataplane", "lost: it ended or does not answer", Severity::error);
                                  backends_.pause_path(true);
                                }}),
-      traffic_(io, options_.dataplane, [this](const auto& traffic) { backends_.observe(traffic); }) {}
+      traffic_(io, options_.dataplane, [this](const auto& stats) { on_stats(stats); }),
+      failover_(io, options_.dataplane, options_.state_dir, events_,
+                [this]() -> const auto& { return backends_.pools(); }) {}
 
 config::Result<void> Daemon::start() {
+  events_.keep_in(options_.state_dir + "/events");
   if (auto started = configuration_.start(options_.config, machine_now()); !started) return started;
   backends_.load();
   backends_.set_pools(configuration_.config(), configuration_.ids());
-  watch_confirmation();
+  watch_revision();
+  pair_.open();
   push();
   pusher_.start();
+  pair_.adopt(configuration_.config());
+  failover_.set_link(&pair_.link());
+  failover_.load();
+  failover_.set_config(configuration_.config(), configuration_.ids(), configuration_.revision().number);
+  want_stats();
   return {};
 }
 
@@ -61,7 +77,10 @@ void Daemon::reload() {
   proposal.file = options_.config;
   proposal.user = "system";
   proposal.comment = "from " + options_.config;
-  const Verdict verdict = commit(proposal);
+  pair_.commit(proposal, [this](const Verdict& verdict) { tell_reload(verdict); });
+}
+
+void Daemon::tell_reload(const Verdict& verdict) const {
   log_diagnostics(verdict.diagnostics);
   switch (verdict.kind) {
     case Verdict::Kind::committed:
@@ -70,6 +89,7 @@ void Daemon::reload() {
       spdlog::info("config: {} says what runs already", options_.config);
       break;
     case Verdict::Kind::not_written:
+    case Verdict::Kind::peer:
       spdlog::error("config: {}; everything goes on with the previous configuration", verdict.cause);
       break;
     default:
@@ -85,6 +105,8 @@ Verdict Daemon::commit(const Proposal& proposal) {
       "commit",
       "revision " + std::to_string(revision.number) + " by " + revision.user +
           (revision.comment.empty() ? "" : ": " + revision.comment) +
+          (verdict.confirms != 0 ? "; revision " + std::to_string(verdict.confirms) + " stays, not confirmed before"
+                                 : "") +
           (revision.confirm_s != 0 ? "; goes back in " + std::to_string(revision.confirm_s) + " s unless confirmed"
                                    : ""),
       Severity::notice, revision.user);
@@ -95,9 +117,12 @@ Verdict Daemon::commit(const Proposal& proposal) {
 // Another configuration is in force. New backends are probed once the dataplane knows the way to them.
 void Daemon::adopt() {
   settled_ = held_ = false;
-  watch_confirmation();
+  watch_revision();
   backends_.set_pools(configuration_.config(), configuration_.ids());
   push();
+  pair_.adopt(configuration_.config());
+  failover_.set_config(configuration_.config(), configuration_.ids(), configuration_.revision().number);
+  want_stats();
   if (listener_) listener_(configuration_.config());
 }
 
@@ -106,21 +131,21 @@ config::Result<void> Daemon::confirm(const std::string& user) {
   if (auto done = configuration_.confirm(); !done) return done;
   events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + " confirmed by " + user,
               Severity::notice, user);
-  watch_confirmation();
+  watch_revision();
   return {};
 }
 
-void Daemon::watch_confirmation() {
-  const auto left = configuration_.rolls_back_in_s(machine_now());
-  if (!left) {
-    confirmation_.cancel();
+// Every second while something waits, never at once: a disk that takes nothing must not become a loop. Often enough
+// that a suspended machine is not late; the time itself is Configuration's.
+void Daemon::watch_revision() {
+  if (!configuration_.ticks()) {
+    revision_timer_.cancel();
     return;
   }
-  // Often enough that a suspended machine is not late; the time itself is Configuration's.
-  confirmation_.expires_after(std::chrono::milliseconds(std::min<std::uint64_t>(*left * 1000, 1000)));
-  confirmation_.async_wait([this](const asio::error_code& cancelled) {
+  revision_timer_.expires_after(kTick);
+  revision_timer_.async_wait([this](const asio::error_code& cancelled) {
     if (cancelled) return;
-    if (!configuration_.tick(machine_now())) return watch_confirmation();
+    if (!configuration_.tick(machine_now())) return watch_revision();
     events_.add("commit", "revision " + std::to_string(configuration_.revision().number) + ": " +
                               configuration_.revision().comment);
     adopt();
@@ -136,6 +161,7 @@ Daemon::Trial Daemon::trial(std::uint64_t revision) const {
 
 void Daemon::on_connected(const push::States& running) {
   connected_ = true;
+  pair_.set_dataplane(true);
   settled_ = held_ = false;  // another dataplane, perhaps with other ports
   events_.add("dataplane", "connected");
   if (!met_dataplane_) {
@@ -181,11 +207,24 @@ void Daemon::on_refused(const dataplane::v1::Snapshot& sent, const dataplane::v1
 
 void Daemon::probe() {
   backends_.set_targets(configuration_.config(), configuration_.ids());
-  traffic_.want(backends_.watches_traffic());
+  want_stats();
+}
+
+void Daemon::want_stats() {
+  traffic_.want(backends_.watches_traffic() || failover_.watches_links());
+}
+
+void Daemon::on_stats(const dataplane::v1::StatsReply& stats) {
+  if (failover_.watches_links()) failover_.observe_links(stats);
+  if (!backends_.watches_traffic()) return;
+  std::vector<health::BackendTraffic> sample;
+  for (const auto& backend : stats.backend())
+    sample.push_back({backend.id(), backend.connects(), backend.connect_failures(), backend.resets()});
+  backends_.observe(sample);
 }
 
 void Daemon::push() {
-  wanted_ = compile::compile(configuration_.config(), configuration_.ids());
+  wanted_ = compile::compile(configuration_.config(), configuration_.ids(), pair_.cookie_keys());
   backends_.put_in_force(wanted_);
   wanted_backends_.clear();
   for (auto& pool : *wanted_.mutable_pool()) {
@@ -206,6 +245,7 @@ void Daemon::on_states(const BackendWatch::Changes& changes, std::chrono::steady
     put_in_force(change.in_force, state);
   }
   if (met_dataplane_ && !held_) pusher_.set_states(states, since);
+  failover_.observe_pools();
 }
 
 config::Result<std::string> Daemon::set_backend(const std::string& pool, const std::string& backend,

@@ -2,6 +2,7 @@
 
 #include "controlplane/app/refusal.h"
 #include "controlplane/app/test_site.h"
+#include "controlplane/config/durable_file.h"
 
 namespace headgate::app {
 namespace {
@@ -12,7 +13,8 @@ class DaemonTest : public SiteTest {
  protected:
   DaemonTest() { dataplane.listen(socket); }
   void start() {
-    daemon = std::make_unique<Daemon>(io, Options{.config = config_path(), .dataplane = socket, .state_dir = dir});
+    daemon =
+        std::make_unique<Daemon>(io, Options{.config = config_path(), .dataplane = socket, .state_dir = dir}, disk);
     const auto started = daemon->start();
     ASSERT_TRUE(started) << started.error().message;
   }
@@ -25,6 +27,18 @@ class DaemonTest : public SiteTest {
   void run_for(std::chrono::milliseconds time) {
     io.restart();
     io.run_for(time);
+  }
+  // It goes back in a second.
+  void commit_to_confirm(unsigned heavier) {
+    write_site(heavier);
+    const Proposal proposal{
+        .text = *config::read_file(config_path()), .base = {}, .user = "anna", .comment = "", .confirm_s = 1};
+    ASSERT_EQ(daemon->commit(proposal).kind, Verdict::Kind::committed);
+  }
+  // Handlers that ran meanwhile.
+  std::uint64_t turns_while(std::chrono::milliseconds time) {
+    io.restart();
+    return io.run_for(time);
   }
   asio::io_context io;
   std::unique_ptr<Daemon> daemon;
@@ -132,9 +146,46 @@ TEST_F(DaemonTest, ARestartDisturbsNothing) {
   EXPECT_EQ(generation(), 2u);
 }
 
+// A disk that takes nothing must neither keep in force what nobody confirmed nor become a loop.
+TEST_F(DaemonTest, WhatIsNotConfirmedGoesAlsoWhenTheDiskIsFullAndIsWrittenLater) {
+  write_site();
+  start();
+  ASSERT_TRUE(run_until([&] { return weight() == 1; }));
+  commit_to_confirm(9);
+  ASSERT_TRUE(run_until([&] { return weight() == 9; }));
+  disk.fill(true);
+  ASSERT_TRUE(run_until([&] { return weight() == 1; }));
+  const auto is_back = [](const Event& event) { return event.text.find("not confirmed in time") != std::string::npos; };
+  const std::uint64_t turns = turns_while(1500ms);
+  EXPECT_LT(turns, 200u) << "the loop spins";
+  const auto events = daemon->events().last(1000);
+  EXPECT_EQ(std::count_if(events.begin(), events.end(), is_back), 1);
+  management::v1::SystemReply said;
+  daemon->describe(said);
+  EXPECT_NE(said.ShortDebugString().find("not on disk"), std::string::npos);
+  disk.fill(false);
+  EXPECT_TRUE(run_until([&] { return !daemon->configuration().history().unwritten(); }));
+}
+
+// The text to go back to cannot be read: tried again, a second between.
+TEST_F(DaemonTest, AReturnThatFailsIsTriedAgainAndNotAtOnce) {
+  write_site();
+  start();
+  ASSERT_TRUE(run_until([&] { return weight() == 1; }));
+  commit_to_confirm(9);
+  const std::string first = dir + "/history/00000001.txtpb", kept = *disk.read(first);
+  ASSERT_TRUE(disk.remove(first));
+  run_for(1100ms);
+  EXPECT_LT(turns_while(1500ms), 200u) << "the loop spins";
+  EXPECT_EQ(weight(), 9);
+  ASSERT_TRUE(disk.write(first, kept));
+  EXPECT_TRUE(run_until([&] { return weight() == 1; }));
+}
+
 TEST_F(DaemonTest, DoesNotStartWithoutAPlaceForItsIds) {
   write_site();
-  Daemon refused(io, Options{.config = config_path(), .dataplane = socket, .state_dir = dir + "/absent"});
+  config::KernelDisk real;
+  Daemon refused(io, Options{.config = config_path(), .dataplane = socket, .state_dir = dir + "/absent"}, real);
   EXPECT_FALSE(refused.start());
 }
 

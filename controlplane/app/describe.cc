@@ -52,6 +52,25 @@ void describe_push(const push::PushStats& stats, pb::PushSummary& out) {
   out.set_delay_sum_s(std::chrono::duration<double>(stats.delay.sum()).count());
 }
 
+// Routes whose pool cannot serve, those of one pool in one sentence.
+void add_route_problems(const dataplane::v1::Service& service, const std::map<std::uint32_t, bool>& serves,
+                        pb::SystemReply& reply) {
+  std::map<std::uint32_t, std::pair<std::string, int>> dead;  // by pool: the first such route, and how many more
+  for (const auto& route : service.http().route()) {
+    if (!route.has_pool_id() || route.pool_id() == service.pool_id()) continue;
+    const auto pool = serves.find(route.pool_id());
+    if (pool != serves.end() && pool->second) continue;
+    const auto [entry, fresh] = dead.try_emplace(route.pool_id(), route.name(), 0);
+    if (!fresh) ++entry->second.second;
+  }
+  for (const auto& [pool, routes] : dead) {
+    const auto& [name, more] = routes;
+    reply.add_problem("service " + service.name() + " route " + name +
+                      (more == 0 ? "" : " and " + std::to_string(more) + " more of the same pool") +
+                      (more == 0 ? " has" : " have") + " no backend that can serve");
+  }
+}
+
 }  // namespace
 
 void BackendWatch::describe(pb::SystemReply& reply) const {
@@ -64,7 +83,7 @@ void BackendWatch::describe(pb::SystemReply& reply) const {
     out.set_below_minimum(pool.state.below_minimum);
     out.set_backups_serve(pool.state.backups_serve);
   }
-  const health::Counters& counters = checker_.counters();
+  const health::Counters counters = checker_.counters();
   pb::ProbeSummary& probes = *reply.mutable_probes();
   probes.set_started(counters.started);
   probes.set_succeeded(counters.succeeded);
@@ -81,13 +100,13 @@ void Daemon::describe(pb::SystemReply& reply) const {
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count()));
   reply.set_dataplane_connected(connected_);
   reply.set_in_sync(settled_);
-  std::map<std::uint32_t, std::pair<const std::string*, const std::string*>> down;  // name and cause, by id
+  std::map<std::uint32_t, std::pair<std::string, std::string>> down;  // name and cause, by id
   backends_.each_detail([&](const health::Target& target, health::Health health, const health::Detail& detail) {
-    if (health == health::Health::down) down.emplace(target.backend_id, std::pair{&target.name, &detail.cause});
+    if (health == health::Health::down) down.emplace(target.backend_id, std::pair{target.name, detail.cause});
   });
   for (const auto& [id, names] : down) {
     if (reply.problem_size() == kProblemsMax) break;
-    reply.add_problem(*names.first + " is down: " + (names.second->empty() ? "as before the restart" : *names.second));
+    reply.add_problem(names.first + " is down: " + (names.second.empty() ? "as before the restart" : names.second));
   }
   std::uint32_t backends = 0;
   std::map<std::uint32_t, bool> serves;
@@ -99,24 +118,33 @@ void Daemon::describe(pb::SystemReply& reply) const {
   }
   for (const auto& service : wanted_.service()) {
     if (!serves[service.pool_id()]) reply.add_problem("service " + service.name() + " has no backend that can serve");
+    add_route_problems(service, serves, reply);
   }
   backends_.describe(reply);
   describe_push(pusher_.stats(), *reply.mutable_push());
   for (const std::string& problem : backends_.problems()) reply.add_problem(problem);
   reply.set_backends(backends);
   reply.set_backends_down(static_cast<std::uint32_t>(down.size()));
+  failover_.describe(reply);
   if (!connected_) reply.add_problem("the dataplane does not answer");
   if (held_)
     reply.add_problem("the dataplane refuses the configuration, and no earlier one is left: see show log");
   else if (connected_ && !settled_)
     reply.add_problem("the dataplane does not run the newest configuration yet");
+  if (!configuration_.unwritten().empty())
+    reply.add_problem("the configuration in force is not on disk: " + configuration_.unwritten());
   if (configuration_.rolls_back_in_s(machine_now())) reply.add_problem("a commit waits for confirmation");
 }
 
 void Daemon::describe(pb::BackendsReply& reply) const {
   const auto details = backends_.details();
   std::map<std::uint32_t, std::uint32_t> ports;  // of pools, by a service that uses them
-  for (const auto& service : wanted_.service()) ports.emplace(service.pool_id(), service.port());
+  for (const auto& service : wanted_.service()) {
+    ports.emplace(service.pool_id(), service.port());
+    for (const auto& route : service.http().route()) {
+      if (route.has_pool_id()) ports.emplace(route.pool_id(), service.port());
+    }
+  }
   for (const auto& pool : wanted_.pool()) {
     for (const auto& backend : pool.backend()) {
       pb::BackendState& out = *reply.add_backend();

@@ -27,6 +27,7 @@ void Events::keep(Event event) {
     const std::scoped_lock lock(mutex_);
     event.number = ++last_number_;
     if (listener_) listener_(event);
+    if (file_) file_->append(event);
     events_.push_back(std::move(event));
     if (events_.size() > kKept) events_.pop_front();
   }
@@ -47,6 +48,15 @@ std::vector<Event> Events::after(std::uint64_t number, std::size_t limit, unsign
     if (event.number > number && found.size() < limit) found.push_back(event);
   }
   return found;
+}
+
+void Events::keep_in(const std::string& path) {
+  const std::scoped_lock lock(mutex_);
+  file_ = std::make_unique<EventFile>(path);
+  for (Event& event : file_->load(kKept)) {
+    event.number = ++last_number_;
+    events_.push_back(std::move(event));
+  }
 }
 
 void Events::set_listener(std::function<void(const Event&)> listener) {

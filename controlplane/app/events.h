@@ -1,27 +1,19 @@
 // What happened, for people: changes of health, commits, logins, restarts, and what the daemon warned of. Bounded; the
-// log has them as well.
+// log has them as well, and a file over restarts.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "controlplane/app/event_file.h"
+
 namespace headgate::app {
-
-enum class Severity : std::uint8_t { error = 3, warning = 4, notice = 5, info = 6 };  // RFC 5424 section 6.2.1
-
-struct Event {
-  std::uint64_t number = 0;
-  std::int64_t time_ms = 0;  // Unix time
-  std::string kind;          // health, commit, login, dataplane, operation; log: a warning or error of the daemon
-  std::string text;
-  Severity severity = Severity::notice;
-  std::string user;  // who did it; empty: nobody
-};
 
 // Any thread.
 class Events {
@@ -36,6 +28,8 @@ class Events {
   std::vector<Event> last(std::size_t limit) const;
   // Those after `number`, at most `limit`; waits for the first up to `wait_ms`.
   std::vector<Event> after(std::uint64_t number, std::size_t limit, unsigned wait_ms) const;
+  // What happened in earlier lives is read from this file, and everything from now on written there. Before any add().
+  void keep_in(const std::string& path);
   // Told of each new event, on the thread that adds it; must be quick, and must not log. Nothing: nobody.
   void set_listener(std::function<void(const Event&)> listener);
 
@@ -45,6 +39,7 @@ class Events {
   mutable std::condition_variable more_;
   std::deque<Event> events_;
   std::uint64_t last_number_ = 0;
+  std::unique_ptr<EventFile> file_;
   std::function<void(const Event&)> listener_;
 };
 

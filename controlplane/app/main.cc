@@ -56,7 +56,8 @@ int run(const headgate::app::Options& options, headgate::app::Management::Option
   asio::io_context io;
   asio::signal_set signals(io, SIGHUP, SIGTERM, SIGINT);  // before anything else: a reload must never kill
   headgate::system::ServiceManager manager(io);
-  headgate::app::Daemon daemon(io, options);
+  headgate::config::KernelDisk disk;
+  headgate::app::Daemon daemon(io, options, disk);
   const Feeding feeding(logging, daemon.events());
   if (const auto started = daemon.start(); !started) {
     spdlog::error("{}; not started", started.error().message);
@@ -78,6 +79,7 @@ int run(const headgate::app::Options& options, headgate::app::Management::Option
   listen_for_signals(io, signals, daemon);
   daemon.events().add("operation", "the control plane started with revision " +
                                        std::to_string(daemon.configuration().revision().number));
+  manager.watch(daemon.probing());
   manager.ready();
   io.run();
   daemon.set_listener({});
@@ -128,6 +130,7 @@ int program(int argc, char** argv) {
   }
   if (options.dataplane.starts_with('/')) options.dataplane = "unix:" + options.dataplane;
   if (only_check) return check(options);
+  options.supervisor = management.supervisor;
   return run(options, management);
 }
 

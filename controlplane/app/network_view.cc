@@ -74,6 +74,7 @@ void describe_interfaces(const cf::Config& config, const dp::StatsReply* stats, 
     out->set_mtu(interface.has_mtu() ? interface.mtu() : kMtuDefault);
     *out->mutable_prefix() = interface.prefix();
     *out->mutable_address() = interface.address();
+    for (const auto& floating : interface.floating()) out->add_floating(floating.address());
     out->set_egress(egress_word(interface.egress()));
     *out->mutable_snat_address() = interface.snat_address();
     out->set_gateway(interface.gateway());

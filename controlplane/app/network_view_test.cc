@@ -8,7 +8,7 @@ namespace headgate::app {
 namespace {
 
 constexpr const char* kSite = R"(
-interface { name: "front" port: "p0" prefix: "192.0.2.0/24" prefix: "2001:db8:1::/64" address: "192.0.2.11" }
+interface { name: "front" port: "p0" prefix: "192.0.2.0/24" prefix: "2001:db8:1::/64" address: "192.0.2.11" floating { address: "192.0.2.9" } }
 interface { name: "servers" port: "p1" vlan: 7 mtu: 9000 prefix: "10.0.0.0/24" egress: SNAT snat_address: "192.0.2.12" }
 route { prefix: "0.0.0.0/0" next_hop { gateway: "192.0.2.1" } next_hop { gateway: "192.0.2.2" } }
 route { prefix: "10.1.0.0/16" next_hop { interface: "servers" } }
@@ -25,6 +25,9 @@ TEST(NetworkView, AnInterfaceHasItsPortsState) {
   ASSERT_EQ(reply.interface_size(), 2);
   EXPECT_EQ(reply.interface(0).mtu(), 1500u);
   EXPECT_FALSE(reply.interface(0).has_port_state());
+  EXPECT_EQ(reply.interface(0).address_size(), 1);
+  ASSERT_EQ(reply.interface(0).floating_size(), 1);
+  EXPECT_EQ(reply.interface(0).floating(0), "192.0.2.9");
   EXPECT_EQ(reply.interface(1).vlan(), 7u);
   EXPECT_EQ(reply.interface(1).mtu(), 9000u);
   EXPECT_EQ(reply.interface(1).egress(), "snat");

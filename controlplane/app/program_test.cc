@@ -67,11 +67,25 @@ TEST_F(ProgramTest, CheckSaysWhatItWouldDo) {
   EXPECT_FALSE(std::filesystem::exists(dir + "/ids.txtpb")) << "a check writes nothing";
 }
 
+TEST_F(ProgramTest, CheckSaysWhereRoutesLead) {
+  start({"--config", GOLDEN_DIR "/http.config.txtpb", "--check"});
+  EXPECT_EQ(finish(0), 0);
+  EXPECT_THAT(output(), HasSubstr("service shop/v4: HTTP 192.0.2.100:8080, FULL_NAT, pool web/v4 (ROUND_ROBIN)\n"
+                                  "  backend web1: 10.10.0.21:8080, weight 1\n"
+                                  "  route api: API.example.com, /v1/ and below, pool api/v4 (ROUND_ROBIN)\n"
+                                  "    backend api1: 10.10.0.31:8000, weight 1\n"));
+  EXPECT_THAT(output(), HasSubstr("  route moved: any host, /old, redirected\n"));
+  EXPECT_THAT(output(), HasSubstr("  route no: any host, /admin and below, answered with status 403\n"));
+  EXPECT_THAT(output(), HasSubstr("  route own: any host, /.well-known and below, the service's pool\n"));
+  EXPECT_THAT(output(), HasSubstr("service mail: TCP_PROXY 192.0.2.100:8081, FULL_NAT, pool web/v4 (ROUND_ROBIN)\n"));
+}
+
 TEST_F(ProgramTest, CheckFailsWithEveryErrorAndItsPlace) {
   write_config("service { name: \"a\" }\npool { name: \"a b\" }\n");
   start({"--config", config_path(), "--check"});
   EXPECT_EQ(finish(0), 1);
-  EXPECT_THAT(output(), HasSubstr(config_path() + ":1:1: service \"a\" has no port; add port (port to listen on)\n"));
+  EXPECT_THAT(output(),
+              HasSubstr(config_path() + ":1:1: service \"a\" has no port; add port (port to listen on) (service a)\n"));
   EXPECT_THAT(output(), HasSubstr(config_path() + ":2:8: \"a b\" is no name; "));
   EXPECT_THAT(output(), HasSubstr("5 errors; nothing would be applied\n"));
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <map>
 
 #include "controlplane/app/daemon.h"
 #include "controlplane/config/print.h"
@@ -84,6 +85,7 @@ void fill(const std::vector<config::Diagnostic>& from, google::protobuf::Repeate
     d->set_line(diagnostic.location.line);
     d->set_column(diagnostic.location.column);
     d->set_message(diagnostic.message);
+    d->set_path(diagnostic.path);
   }
 }
 
@@ -96,6 +98,18 @@ void fill(const Event& from, pb::Event* out) {
   out->set_user(from.user);
 }
 
+config::FlowsNow flows_of(const dataplane::v1::StatsReply& stats) {
+  const auto written = [](const std::string& name) { return name.substr(0, name.find('/')); };
+  config::FlowsNow flows;
+  flows.known = true;
+  std::map<std::uint32_t, std::string> pools;
+  for (const auto& pool : stats.pool()) pools[pool.id()] = written(pool.name());
+  for (const auto& service : stats.service()) flows.services[written(service.name())] += service.traffic().flows_now();
+  for (const auto& backend : stats.backend())
+    flows.backends[{pools[backend.pool_id()], written(backend.name())}] += backend.traffic().flows_now();
+  return flows;
+}
+
 pb::CommitReply::Outcome outcome_of(Verdict::Kind kind) {
   switch (kind) {
     case Verdict::Kind::committed:
@@ -106,6 +120,8 @@ pb::CommitReply::Outcome outcome_of(Verdict::Kind kind) {
       return pb::CommitReply::CONFLICT;
     case Verdict::Kind::not_written:
       return pb::CommitReply::NOT_WRITTEN;
+    case Verdict::Kind::peer:
+      return pb::CommitReply::PEER;
     case Verdict::Kind::unchanged:
       return pb::CommitReply::UNCHANGED;
   }
@@ -133,6 +149,9 @@ BundleState bundle_state(Daemon& daemon, const std::string& log) {
   pb::BackendsReply backends;
   daemon.describe(backends);
   state.files.emplace_back("backends.json", json(backends));
+  pb::FailoverReply failover;
+  daemon.failover().describe(failover);
+  state.files.emplace_back("failover.json", json(failover));
   state.files.emplace_back("configuration/running.txtpb",
                            config::print(daemon.configuration().config(), config::Secrets::redacted));
   add_history(daemon, state);

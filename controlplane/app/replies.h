@@ -19,6 +19,8 @@ void fill(const config::Revision& from, std::uint64_t rolls_back_in_s, managemen
 void fill(const std::vector<config::Diagnostic>& from,
           google::protobuf::RepeatedPtrField<management::v1::Diagnostic>* out);
 void fill(const Event& from, management::v1::Event* out);
+// By the names of the configuration: what the dataplane calls web/v4 and web/v6 is its web.
+config::FlowsNow flows_of(const dataplane::v1::StatsReply& stats);
 management::v1::CommitReply::Outcome outcome_of(Verdict::Kind kind);
 const char* name_of(management::v1::SetBackendRequest::State state);
 // config.proto and what it imports.

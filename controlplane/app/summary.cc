@@ -13,19 +13,46 @@ std::string endpoint(const std::string& address, unsigned port) {
   return config::endpoint_text(*config::parse_address(address), port);
 }
 
+using Pools = std::map<std::uint32_t, const dataplane::v1::Pool*>;
+
+void describe(const dataplane::v1::Pool& pool, unsigned service_port, const std::string& indent, std::string& text) {
+  for (const auto& backend : pool.backend()) {
+    text += indent + "backend " + backend.name() + ": " +
+            endpoint(backend.address(), backend.port() != 0 ? backend.port() : service_port) + ", weight " +
+            std::to_string(backend.weight()) + (backend.drain() ? ", draining" : "") + "\n";
+  }
+}
+
+void describe(const dataplane::v1::HttpRoute& route, const Pools& pools, unsigned service_port, std::string& text) {
+  text += "  route " + route.name() + ": " + (route.host().empty() ? "any host" : route.host()) + ", " +
+          (!route.path().empty()          ? route.path()
+           : !route.path_prefix().empty() ? route.path_prefix() + " and below"
+                                          : "any path");
+  if (!route.method().empty()) text += ", " + route.method();
+  for (const auto& header : route.header()) text += ", header " + header.name();
+  if (route.has_redirect()) text += ", redirected\n";
+  if (route.has_status()) text += ", answered with status " + std::to_string(route.status()) + "\n";
+  if (route.action_case() == dataplane::v1::HttpRoute::ACTION_NOT_SET) text += ", the service's pool\n";
+  if (!route.has_pool_id()) return;
+  const dataplane::v1::Pool& pool = *pools.at(route.pool_id());
+  text += ", pool " + pool.name() + " (" + Algorithm_Name(pool.algorithm()) + ")\n";
+  describe(pool, service_port, "    ", text);
+}
+
 void describe(const Snapshot& snapshot, std::string& text) {
-  std::map<std::uint32_t, const dataplane::v1::Pool*> pools;
+  Pools pools;
   for (const auto& pool : snapshot.pool()) pools[pool.id()] = &pool;
   for (const auto& service : snapshot.service()) {
     const dataplane::v1::Pool& pool = *pools.at(service.pool_id());
     text += "service " + service.name() + ": " + Protocol_Name(service.protocol()) + " " +
             endpoint(service.address(), service.port()) + ", " + Mode_Name(service.mode()) + ", pool " + pool.name() +
             " (" + Algorithm_Name(pool.algorithm()) + ")\n";
-    for (const auto& backend : pool.backend()) {
-      text += "  backend " + backend.name() + ": " +
-              endpoint(backend.address(), backend.port() != 0 ? backend.port() : service.port()) + ", weight " +
-              std::to_string(backend.weight()) + (backend.drain() ? ", draining" : "") + "\n";
-    }
+    describe(pool, service.port(), "  ", text);
+    for (const auto& route : service.http().route()) describe(route, pools, service.port(), text);
+  }
+  for (const auto& group : snapshot.failover().group()) {
+    text += "group " + group.name() + ": priority " + std::to_string(group.priority()) + ", degraded " +
+            std::to_string(group.degraded_priority()) + ", " + std::to_string(group.router_size()) + " routers\n";
   }
 }
 
@@ -33,7 +60,7 @@ void describe(const Snapshot& snapshot, std::string& text) {
 
 bool check(const std::string& config_file, const std::string& state_dir, std::string& text) {
   const config::Document document = config::load_file(config_file);
-  for (const config::Diagnostic& diagnostic : document.diagnostics) text += diagnostic.to_string() + "\n";
+  for (const config::Diagnostic& diagnostic : document.diagnostics) text += diagnostic.described() + "\n";
   if (!document.ok()) {
     const auto errors = std::count_if(document.diagnostics.begin(), document.diagnostics.end(),
                                       [](const auto& d) { return d.severity == config::Severity::error; });
@@ -41,7 +68,8 @@ bool check(const std::string& config_file, const std::string& state_dir, std::st
     return false;
   }
   // Ids as they would be given, without writing them down.
-  auto ids = compile::load_ids(state_dir + "/ids.txtpb");
+  config::KernelDisk disk;
+  auto ids = compile::load_ids(disk, state_dir + "/ids.txtpb");
   if (!ids) {
     text += ids.error().message + "\n";
     return false;

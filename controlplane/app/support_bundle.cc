@@ -133,6 +133,13 @@ std::string make_bundle(const BundleState& state, dp::Dataplane::Stub& dataplane
     filter.set_limit(kFlowsMax);
     return dataplane.ListFlows(&context, filter, &reply);
   });
+  bundle.add_reply<dp::ConnectionsReply>("dataplane/sessions.json", [&](auto& context, auto& reply) {
+    dp::FlowFilter filter;
+    filter.set_limit(kFlowsMax);
+    const grpc::Status status = dataplane.ListConnections(&context, filter, &reply);
+    for (auto& session : *reply.mutable_connection()) session.clear_request();  // clients' own business
+    return status;
+  });
   for (const auto& [name, path] : kFiles) bundle.add_file(name, path);
   if (!run_dir.empty()) bundle.add_file("supervisor.status.txt", run_dir + "/supervisor.status");
   for (const NamedProgram& program : programs()) bundle.add_output(program);

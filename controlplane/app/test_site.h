@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "controlplane/config/fragile_disk.h"
 #include "controlplane/push/test_dataplane.h"
 
 namespace headgate::app {
@@ -69,6 +70,7 @@ class SiteTest : public testing::Test {
   }
 
   std::string dir, socket;
+  config::FragileDisk disk;  // of ids and history
   asio::io_context backend_io;
   asio::ip::tcp::acceptor backend{backend_io};  // bound, so that the port is ours; listens after backend.listen()
   unsigned port = 0;
