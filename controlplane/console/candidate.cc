@@ -7,6 +7,7 @@
 #include <set>
 
 #include "controlplane/api/options.pb.h"
+#include "controlplane/config/edit.h"
 #include "controlplane/config/print.h"
 
 namespace headgate::console {
@@ -67,6 +68,11 @@ bool Schema::may_hold_secrets(const std::string& text) const {
 
 config::Result<std::unique_ptr<Message>> Schema::parse(const std::string& text) const {
   std::unique_ptr<Message> message = empty();
+  if (auto parsed = parse(text, *message); !parsed) return config::fail(parsed.error().message);
+  return message;
+}
+
+config::Result<void> Schema::parse(const std::string& text, Message& message) const {
   FirstError error;
   config::Node::Tree tree;
   google::protobuf::TextFormat::Parser parser;
@@ -74,9 +80,9 @@ config::Result<std::unique_ptr<Message>> Schema::parse(const std::string& text) 
   const bool commented = text.find('#') != std::string::npos;
   if (commented) parser.WriteLocationsTo(&tree);  // costs as much as the rest
   parser.SetRecursionLimit(20);
-  if (!parser.ParseFromString(text, message.get())) return config::fail(error.text);
-  if (commented) config::attach_comments(*message, tree, text);
-  return message;
+  if (!parser.ParseFromString(text, &message)) return config::fail(error.text);
+  if (commented) config::attach_comments(message, tree, text);
+  return {};
 }
 
 Candidate::Candidate(std::unique_ptr<Message> running, std::uint64_t revision)
@@ -89,6 +95,10 @@ bool Candidate::changed() const {
 std::string Candidate::compare() const {
   const std::string lines = config::compare(*running_, *message_);
   return lines.empty() && changed() ? "the same entries in another order\n" : lines;
+}
+
+config::Result<std::string> Candidate::changes() const {
+  return config::change_commands(*running_, *message_);
 }
 
 std::string Candidate::text() const {

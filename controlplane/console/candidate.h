@@ -26,6 +26,7 @@ class Schema {
 
  private:
   Schema() : factory_(&pool_) {}
+  config::Result<void> parse(const std::string& text, google::protobuf::Message& message) const;
   google::protobuf::DescriptorPool pool_;
   mutable google::protobuf::DynamicMessageFactory factory_;
   const google::protobuf::Message* root_ = nullptr;
@@ -39,8 +40,9 @@ class Candidate {
   const google::protobuf::Message& message() const { return *message_; }
   std::uint64_t base() const { return revision_; }
   bool changed() const;
-  std::string compare() const;  // with what ran when editing began
-  std::string text() const;     // canonical
+  std::string compare() const;                  // with what ran when editing began
+  std::string text() const;                     // canonical
+  config::Result<std::string> changes() const;  // as commands
   void replace(std::unique_ptr<google::protobuf::Message> message) { message_ = std::move(message); }
   void discard();
 

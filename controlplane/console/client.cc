@@ -59,12 +59,10 @@ void Client::soon(grpc::ClientContext& context, int seconds) {
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(seconds));
 }
 
-int Client::stats(pb::StatsReply& reply, unsigned span_ms) {
+int Client::stats(pb::StatsReply& reply) {
   grpc::ClientContext context;
   soon(context);
-  pb::StatsRequest request;
-  request.set_interval_ms(span_ms);
-  return check(stub_->Stats(&context, request, &reply));
+  return check(stub_->Stats(&context, {}, &reply));
 }
 
 int print_json(const google::protobuf::Message& message) {

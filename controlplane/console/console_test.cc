@@ -1,22 +1,108 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <random>
+#include <sstream>
 
 #include "controlplane/console/capture.h"
 #include "controlplane/console/command_error.h"
 #include "controlplane/console/names.h"
+#include "controlplane/console/pairing.h"
 #include "controlplane/console/table.h"
 
 namespace headgate::console {
 namespace {
 
-TEST(Table, AlignsTextLeftAndNumbersRightAndCutsToTheWidth) {
+TEST(Table, AlignsTextLeftAndNumbersRight) {
   Table table({"NAME", ">FLOWS"});
   table.row({"web", "7"});
   table.row({"longer", "12345"});
-  EXPECT_EQ(table.text(80), "NAME    FLOWS\nweb         7\nlonger  12345\n");
-  for (const std::string& line : {table.text(6)}) EXPECT_LE(line.find('\n'), 6u);
+  EXPECT_EQ(table.text({.width = 80}), "NAME    FLOWS\nweb         7\nlonger  12345\n");
+}
+
+std::size_t longest(const std::string& text) {
+  std::istringstream lines(text);
+  std::size_t length = 0;
+  for (std::string line; std::getline(lines, line);) length = std::max(length, line.size());
+  return length;
+}
+
+TEST(Table, WrapsItsLastColumn) {
+  Table table({"NAME", "WHY"});
+  table.row({"web1", "down: 2 of 2 probes failed, last: connection refused"});
+  table.row({"web2", "up"});
+  EXPECT_EQ(table.text({.width = 30}),
+            "NAME  WHY\n"
+            "web1  down: 2 of 2 probes\n"
+            "      failed, last: connection\n"
+            "      refused\n"
+            "web2  up\n");
+}
+
+TEST(Table, LeavesOutWhatItMayFromTheRightAndSaysSo) {
+  Table table({"NAME", "?MAC", ">?BYTES", "STATE"});
+  table.row({"front", "02:00:00:00:00:01", "12345", "up"});
+  EXPECT_EQ(table.text({.width = 33}).substr(0, 6), "NAME  ");
+  EXPECT_EQ(table.text({.width = 33}),
+            "NAME   MAC                STATE\n"
+            "front  02:00:00:00:00:01  up\n"
+            "not shown for want of width:\n"
+            "BYTES (| json has all)\n");
+  EXPECT_EQ(longest(table.text({.width = 33})), 31u);
+  EXPECT_EQ(table.text({.width = 60}), "NAME   MAC                BYTES  STATE\nfront  02:00:00:00:00:01  12345  up\n");
+}
+
+TEST(Table, LaysWhatIsStillTooWideOverSeveralLinesInColumns) {
+  Table table({"BACKEND", "POOL", "ADDRESS", ">WEIGHT"});
+  table.row({"one", "web", "[2001:db8:2::21]:80", "1"});
+  table.row({std::string(30, 'b'), "web", "10.10.0.21:80", "100"});
+  const std::string text = table.text({.width = 40});
+  EXPECT_EQ(text,
+            "BACKEND                         POOL\n"
+            "    ADDRESS              WEIGHT\n"
+            "one                             web\n"
+            "    [2001:db8:2::21]:80       1\n" +
+                std::string(30, 'b') +
+                "  web\n"
+                "    10.10.0.21:80           100\n");
+}
+
+TEST(Table, LosesNothingAtAnyWidth) {
+  const std::uint64_t seed = std::getenv("HEADGATE_SEED") != nullptr
+                                 ? std::strtoull(std::getenv("HEADGATE_SEED"), nullptr, 10)
+                                 : std::random_device{}();
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 2000; ++round) {
+    Table table({"A", ">B", "C", "!D", ">E", "F"});
+    std::vector<std::string> cells;
+    for (char c = 'a'; c <= 'f'; ++c) cells.emplace_back(random() % 30 + 1, c);
+    table.row(cells);
+    const std::size_t width = 10 + random() % 150;
+    const std::string text = table.text({.width = width});
+    ASSERT_LE(longest(text), width) << "HEADGATE_SEED=" << seed << "\n" << text;
+    for (char c = 'a'; c <= 'f'; ++c) {
+      ASSERT_EQ(std::count(text.begin(), text.end(), c),
+                static_cast<std::ptrdiff_t>(cells[static_cast<std::size_t>(c - 'a')].size()))
+          << "HEADGATE_SEED=" << seed << "\n"
+          << text;
+    }
+  }
+}
+
+TEST(Table, ColoursStatesAndNothingElse) {
+  Table table({"NAME", "!STATE", "WHY"});
+  table.row({"up", "up", "x"});
+  table.row({"DOWN", "DOWN", "x"});
+  EXPECT_EQ(table.text({.width = 80, .colour = true}),
+            "NAME  STATE  WHY\nup    \033[32mup\033[0m     x\nDOWN  \033[31mDOWN\033[0m   x\n");
+  EXPECT_EQ(table.text({.width = 80}).find('\033'), std::string::npos);
+}
+
+TEST(Field, WrapsUnderItsText) {
+  EXPECT_EQ(field("PROBLEM", 9, "web1 is down: it does not answer", {.width = 30}),
+            "PROBLEM  web1 is down: it does\n         not answer\n");
 }
 
 TEST(Count, IsExactWhenSmallAndShortWhenLarge) {
@@ -103,6 +189,14 @@ std::string error_of(const std::string& line) {
     return command_error(app, error);
   }
   return "";
+}
+
+TEST(Pairing, ALineWithACodeIsForNoHistory) {
+  for (const char* line :
+       {"failover pair ABCD-EFGH-IJKL-MNOP", "  run failover pair x", "--json failover pair \"a b\""})
+    EXPECT_TRUE(names_pairing_code(line)) << line;
+  for (const char* line : {"failover pair", "failover unpair", "show failover peer", "set comment pair failover x", ""})
+    EXPECT_FALSE(names_pairing_code(line)) << line;
 }
 
 TEST(CommandError, NamesTheWordAndWhatThereIs) {

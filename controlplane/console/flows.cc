@@ -10,8 +10,6 @@
 namespace headgate::console {
 namespace {
 
-constexpr int kDeadlineS = 30;  // large tables are walked in slices
-
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
@@ -34,15 +32,18 @@ std::optional<std::vector<std::uint32_t>> ids_of(const char* kind, const std::st
   return match.ids;
 }
 
-// A filter for each pair of a service and a backend that the names mean; nothing after an error was told.
+}  // namespace
+
 std::optional<std::vector<pb::FlowFilter>> filters_of(Client& client, const FlowOptions& options, bool one_entry) {
   pb::FlowFilter filter;
   filter.set_client(options.client);
   filter.set_client_port(options.client_port);
   filter.set_limit(options.limit);
-  filter.set_protocol(options.protocol == "tcp"   ? pb::TCP
-                      : options.protocol == "udp" ? pb::UDP
-                                                  : pb::PROTOCOL_UNSPECIFIED);
+  filter.set_protocol(options.protocol == "tcp"         ? pb::TCP
+                      : options.protocol == "udp"       ? pb::UDP
+                      : options.protocol == "tcp_proxy" ? pb::TCP_PROXY
+                      : options.protocol == "http"      ? pb::HTTP
+                                                        : pb::PROTOCOL_UNSPECIFIED);
   if (options.service.empty() && options.backend.empty()) return std::vector{filter};
   pb::StatsReply stats;
   if (client.stats(stats) != 0) return std::nullopt;
@@ -61,37 +62,22 @@ std::optional<std::vector<pb::FlowFilter>> filters_of(Client& client, const Flow
   return filters;
 }
 
-// At most options.limit flows over all filters.
-int list(Client& client, const FlowOptions& options, const std::vector<pb::FlowFilter>& filters, pb::FlowsReply& all) {
-  for (pb::FlowFilter filter : filters) {
-    const std::uint32_t room = options.limit - static_cast<std::uint32_t>(all.flow_size());
-    filter.set_limit(std::max(room, 1u));  // without room: only to know whether there are more
-    grpc::ClientContext context;
-    Client::soon(context, kDeadlineS);
-    pb::FlowsReply reply;
-    if (const int code = client.check(client.stub().ListFlows(&context, filter, &reply))) return code;
-    const bool full = room == 0 && reply.flow_size() > 0;
-    all.set_more(all.more() || reply.more() || full);
-    if (full) return 0;
-    for (auto& flow : *reply.mutable_flow()) all.add_flow()->Swap(&flow);
-  }
-  return 0;
-}
-
-}  // namespace
-
 int show_flows(Client& client, const FlowOptions& options) {
   const auto filters = filters_of(client, options, false);
   if (!filters) return 1;
   pb::FlowsReply reply;
-  if (const int code = list(client, options, *filters, reply)) return code;
+  const auto ask = [&](grpc::ClientContext* context, const pb::FlowFilter& filter, pb::FlowsReply* of) {
+    return client.stub().ListFlows(context, filter, of);
+  };
+  const auto flows_of = [](pb::FlowsReply& of) { return of.mutable_flow(); };
+  if (const int code = list_all(client, options, *filters, reply, ask, flows_of)) return code;
   if (client.json()) return print_json(reply);
-  Table table({"PROTO", "CLIENT", "SERVICE", "BACKEND", "STATE", ">AGE", ">IDLE", ">ENDS IN", "MODE", "LOCAL"});
+  Table table({"PROTO", "CLIENT", "SERVICE", "BACKEND", "STATE", ">IDLE", ">?AGE", ">?ENDS IN", "?MODE", "?LOCAL"});
   for (const auto& flow : reply.flow()) {
-    table.row({flow.protocol(), flow.client(), flow.service(), flow.backend(), flow.state(), duration(flow.age_ms()),
-               duration(flow.idle_ms()), duration(flow.expires_in_ms()), flow.mode(), flow.local()});
+    table.row({flow.protocol(), flow.client(), flow.service(), flow.backend(), flow.state(), duration(flow.idle_ms()),
+               duration(flow.age_ms()), duration(flow.expires_in_ms()), flow.mode(), flow.local()});
   }
-  print(table);
+  print(table, client.look());
   if (reply.more()) std::printf("there are more; narrow the filter or raise --limit\n");
   return 0;
 }
@@ -102,7 +88,7 @@ int clear_flows(Client& client, const FlowOptions& options) {
   pb::ClearFlowsReply all;
   for (const pb::FlowFilter& filter : *filters) {
     grpc::ClientContext context;
-    Client::soon(context, kDeadlineS);
+    Client::soon(context, kListDeadlineS);
     pb::ClearFlowsReply reply;
     if (const int code = client.check(client.stub().ClearFlows(&context, filter, &reply))) return code;
     all.set_cleared(all.cleared() + reply.cleared());

@@ -20,6 +20,8 @@ bool present(const Message& message, const FieldDescriptor& field) {
 std::string help_of(const FieldDescriptor& field) {
   std::string help = field.options().GetExtension(v1::help);
   if (field.options().GetExtension(v1::required)) help += " (required)";
+  if (const std::string& advice = field.options().GetExtension(v1::deprecated); !advice.empty())
+    help += " (deprecated: " + advice + ")";
   return help;
 }
 
@@ -77,7 +79,7 @@ void add_values(const Walk& walk, const FieldDescriptor& field, Use use, std::ve
     for (int i = 0; i < count; ++i) out.push_back({config::value_word(*walk.block, field, i), {}});
     return;
   }
-  for (const std::string& word : config::fixed_values(field)) out.push_back({word, {}});
+  for (const std::string& word : config::fixed_values(field)) out.push_back({word, config::value_help(field, word)});
   const std::string& list = field.options().GetExtension(v1::reference);
   if (!list.empty()) {
     for (const std::string& name : config::names_in(*walk.config, list)) out.push_back({name, list});
@@ -86,6 +88,11 @@ void add_values(const Walk& walk, const FieldDescriptor& field, Use use, std::ve
 }
 
 }  // namespace
+
+void keep_begun(Choices& choices, const std::string& begun) {
+  std::erase_if(choices.next,
+                [&](const Choice& choice) { return choice.is_word() && !choice.word.starts_with(begun); });
+}
 
 std::string describe_value(const FieldDescriptor& field) {
   const auto& options = field.options();
@@ -98,6 +105,7 @@ std::string describe_value(const FieldDescriptor& field) {
   }
   if (options.GetExtension(v1::format) == v1::FORMAT_ADDRESS) add("an IPv4 or IPv6 address");
   if (options.GetExtension(v1::format) == v1::FORMAT_PREFIX) add("ADDRESS/LENGTH");
+  if (options.HasExtension(v1::pattern)) add("matches " + options.GetExtension(v1::pattern));
   if (options.HasExtension(v1::default_text)) add("default " + options.GetExtension(v1::default_text));
   return text;
 }

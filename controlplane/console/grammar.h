@@ -30,6 +30,9 @@ struct Choices {
 };
 Choices choices(const google::protobuf::Message& config, const Words& words, Use use);
 
+// Drops the words that do not begin so; what stands for an operator's own stays.
+void keep_begun(Choices& choices, const std::string& begun);
+
 // "seconds, 1 to 3600, default 10": what a field says about its values.
 std::string describe_value(const google::protobuf::FieldDescriptor& field);
 

@@ -22,6 +22,8 @@ int script(Session& session) {
       return code;
     }
   }
+  if (session.has_changes())
+    std::fprintf(stderr, "headgate: the commands ended without a commit: the changes are gone\n");
   return 0;
 }
 

@@ -47,18 +47,18 @@ int show_system(Client& client) {
   mg::SystemReply reply;
   if (const int code = client.check(client.stub().System(&context, {}, &reply))) return code;
   if (client.json()) return print_json(reply);
-  std::printf(
-      "version        %s\nuptime         %s\nconfiguration  %s\ndataplane      %s\nbackends       %u, %u down\n",
-      reply.version().c_str(), duration(reply.uptime_s() * 1000).c_str(), describe(reply.revision()).c_str(),
-      !reply.dataplane_connected() ? "DOES NOT ANSWER"
-      : reply.in_sync()            ? "runs this configuration"
-                                   : "does not run this configuration yet",
-      reply.backends(), reply.backends_down());
-  if (reply.problem_size() == 0) {
-    std::printf("problems       none\n");
-  } else {
-    for (const std::string& problem : reply.problem()) std::printf("PROBLEM        %s\n", problem.c_str());
-  }
+  const auto line = [look = client.look()](const char* label, const std::string& text) {
+    std::fputs(field(label, 15, text, look).c_str(), stdout);
+  };
+  line("version", reply.version());
+  line("uptime", duration(reply.uptime_s() * 1000));
+  line("configuration", describe(reply.revision()));
+  line("dataplane", !reply.dataplane_connected() ? "DOES NOT ANSWER"
+                    : reply.in_sync()            ? "runs this configuration"
+                                                 : "does not run this configuration yet");
+  line("backends", std::to_string(reply.backends()) + ", " + std::to_string(reply.backends_down()) + " down");
+  if (reply.problem_size() == 0) line("problems", "none");
+  for (const std::string& problem : reply.problem()) line("PROBLEM", problem);
   return 0;
 }
 
@@ -85,6 +85,29 @@ std::string why_of(const mg::BackendState& backend) {
   return news ? backend.last_error() : backend.cause();
 }
 
+std::string milliseconds(std::uint32_t us) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f ms", us / 1000.0);
+  return text;
+}
+
+void print_counts(const mg::SystemReply& reply, const Look& look) {
+  const auto line = [&look](const char* label, const std::string& text) {
+    std::fputs(field(label, 8, text, look).c_str(), stdout);
+  };
+  const auto& probes = reply.probes();
+  std::printf("\n");
+  line("probes", std::to_string(probes.started()) + " started, " + std::to_string(probes.succeeded()) + " succeeded, " +
+                     std::to_string(probes.failed()) + " failed, " + std::to_string(probes.not_made()) +
+                     " could not be made, " + std::to_string(probes.under_way()) + " under way");
+  line("late", std::to_string(probes.late()) + " by more than a twentieth of their interval, at most " +
+                   milliseconds(probes.lag_max_us()));
+  const auto& push = reply.push();
+  line("pushed", std::to_string(push.snapshots()) + " snapshots, " + std::to_string(push.updates()) +
+                     " updates; from verdict to workers last " + milliseconds(push.delay_last_us()) + ", at most " +
+                     milliseconds(push.delay_max_us()));
+}
+
 }  // namespace
 
 int show_backends(Client& client) {
@@ -93,12 +116,13 @@ int show_backends(Client& client) {
   mg::BackendsReply reply;
   if (const int code = client.check(client.stub().Backends(&context, {}, &reply))) return code;
   if (client.json()) return print_json(reply);
-  Table table({"BACKEND", "POOL", "ADDRESS", "STATE", ">SINCE", ">WEIGHT", ">PROBE", "WHY"});
+  Table table({"BACKEND", "POOL", "ADDRESS", "!STATE", ">SINCE", ">WEIGHT", ">PROBE", ">?PROBED", "WHY"});
   for (const auto& backend : reply.backend()) {
     table.row({backend.name(), backend.pool(), backend.address(), state_of(backend), ago(backend.since_s()),
-               std::to_string(backend.weight_configured()), probe_of(backend), why_of(backend)});
+               std::to_string(backend.weight_configured()), probe_of(backend),
+               backend.last_probe_s() == 0 ? "-" : ago(backend.last_probe_s()), why_of(backend)});
   }
-  print(table);
+  print(table, client.look());
   return 0;
 }
 
@@ -108,7 +132,7 @@ int show_health(Client& client) {
   mg::SystemReply reply;
   if (const int code = client.check(client.stub().System(&context, {}, &reply))) return code;
   if (client.json()) return print_json(reply);
-  Table table({"POOL", ">HEALTHY", ">BACKENDS", ">MINIMUM", "STATE"});
+  Table table({"POOL", ">HEALTHY", ">BACKENDS", ">MINIMUM", "!STATE"});
   for (const auto& pool : reply.pool()) {
     const std::string state = pool.below_minimum()   ? "BELOW MINIMUM"
                               : pool.healthy() == 0  ? "NONE SERVES"
@@ -117,18 +141,8 @@ int show_health(Client& client) {
     table.row({pool.name(), std::to_string(pool.healthy()), std::to_string(pool.backends()),
                pool.minimum_healthy() == 0 ? "none" : std::to_string(pool.minimum_healthy()), state});
   }
-  print(table);
-  const auto& probes = reply.probes();
-  std::printf("\nprobes  %llu started, %llu succeeded, %llu failed, %llu could not be made, %u under way\n",
-              static_cast<unsigned long long>(probes.started()), static_cast<unsigned long long>(probes.succeeded()),
-              static_cast<unsigned long long>(probes.failed()), static_cast<unsigned long long>(probes.not_made()),
-              probes.under_way());
-  std::printf("late    %llu by more than a twentieth of their interval, at most %.1f ms\n",
-              static_cast<unsigned long long>(probes.late()), probes.lag_max_us() / 1000.0);
-  const auto& push = reply.push();
-  std::printf("pushed  %llu snapshots, %llu updates; from verdict to workers last %.1f ms, at most %.1f ms\n",
-              static_cast<unsigned long long>(push.snapshots()), static_cast<unsigned long long>(push.updates()),
-              push.delay_last_us() / 1000.0, push.delay_max_us() / 1000.0);
+  print(table, client.look());
+  print_counts(reply, client.look());
   return 0;
 }
 
@@ -146,7 +160,7 @@ int show_commits(Client& client) {
           "NOT CONFIRMED, goes back in " + duration(revision.rolls_back_in_s() * std::uint64_t{1000}) + "; " + comment;
     table.row({std::to_string(revision.number()), local_time(revision.time_s()), revision.user(), comment});
   }
-  print(table);
+  print(table, client.look());
   return 0;
 }
 
@@ -155,26 +169,20 @@ int show_configuration(Client& client, std::uint64_t revision, bool as_set_comma
   Client::soon(context);
   mg::ConfigRequest request;
   request.set_revision(revision);
+  request.set_set_commands(as_set_commands);
   mg::ConfigReply reply;
   if (const int code = client.check(client.stub().GetConfig(&context, request, &reply))) return code;
-  const auto schema = client.schema();
-  if (!schema) return client.say(schema.error().message);
-  // The text is canonical. Secrets are for files and commits, not for screens.
-  if (!as_set_commands && !(*schema)->may_hold_secrets(reply.text())) {
-    if (client.json()) return print_json(reply);
-    std::fputs(reply.text().c_str(), stdout);
-    return 0;
+  if (!as_set_commands) {  // canonical already, but secrets are for files and commits, not for screens
+    const auto schema = client.schema();
+    if (!schema) return client.say(schema.error().message);
+    if ((*schema)->may_hold_secrets(reply.text())) {
+      const auto message = (*schema)->parse(reply.text());
+      if (!message) return client.say(message.error().message);
+      reply.set_text(config::print(**message, config::Secrets::redacted));
+    }
   }
-  const auto message = (*schema)->parse(reply.text());
-  if (!message) return client.say(message.error().message);
-  // Secrets are for files and commits, not for screens.
-  if (client.json()) {
-    reply.set_text(config::print(**message, config::Secrets::redacted));
-    return print_json(reply);
-  }
-  const std::string text =
-      as_set_commands ? config::set_commands(**message) : config::print(**message, config::Secrets::redacted);
-  std::fputs(text.c_str(), stdout);
+  if (client.json()) return print_json(reply);
+  std::fputs(reply.text().c_str(), stdout);
   return 0;
 }
 
@@ -191,8 +199,11 @@ int show_log(Client& client, unsigned lines, bool follow) {
     if (client.json()) {
       print_json(event);
     } else {
-      std::printf("%s.%03lld %-9s %s\n", local_time(event.time_ms() / 1000).c_str(),
-                  static_cast<long long>(event.time_ms() % 1000), event.kind().c_str(), event.text().c_str());
+      char milli[8];
+      std::snprintf(milli, sizeof milli, ".%03d", static_cast<int>(event.time_ms() % 1000));
+      std::string label = local_time(event.time_ms() / 1000) + milli + " " + event.kind() + " ";
+      label.resize(std::max(label.size(), std::size_t{34}), ' ');
+      std::fputs(field(label, label.size(), event.text(), client.look()).c_str(), stdout);
     }
     std::fflush(stdout);
   }
@@ -216,7 +227,7 @@ int set_backend(Client& client, const std::string& name, const std::string& stat
 
 int confirm(Client& client) {
   grpc::ClientContext context;
-  Client::soon(context);
+  Client::soon(context, 40);  // both boxes of a pair
   mg::ConfirmReply reply;
   if (const int code = client.check(client.stub().Confirm(&context, {}, &reply))) return code;
   std::printf("%s: stands\n", describe(reply.revision()).c_str());

@@ -1,6 +1,7 @@
 #include "controlplane/console/session.h"
 
 #include <google/protobuf/descriptor.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "controlplane/console/manage.h"
 #include "controlplane/console/operational.h"
 #include "controlplane/console/output.h"
+#include "controlplane/console/pairing.h"
 
 namespace headgate::console {
 namespace {
@@ -32,8 +34,8 @@ const std::vector<Choice> kConfigureCommands = {
     {"confirm", "let the last commit stand"},
     {"rollback", "take an earlier revision as the candidate: rollback 12"},
     {"load", "take a file as the candidate, or run its set commands"},
-    {"save", "write the candidate to a file"},
-    {"discard", "forget all changes"},
+    {"save", "write the candidate to a file; save FILE changes: only what differs, as commands"},
+    {"discard", "forget all changes, and begin from what runs now"},
     {"run", "an operational command: run show backends"},
     {"exit", "leave configure mode"},
 };
@@ -52,8 +54,9 @@ void print_diagnostics(const google::protobuf::RepeatedPtrField<mg::Diagnostic>&
   for (const auto& d : diagnostics) {
     std::string where = d.file();
     if (d.line() > 0) where += ":" + std::to_string(d.line()) + ":" + std::to_string(d.column());
-    std::fprintf(d.warning() ? stdout : stderr, "%s%s%s%s\n", where.c_str(), where.empty() ? "" : ": ",
-                 d.warning() ? "warning: " : "", d.message().c_str());
+    const std::string about = d.path().empty() ? "" : " (" + d.path() + ")";
+    std::fprintf(d.warning() ? stdout : stderr, "%s%s%s%s%s\n", where.c_str(), where.empty() ? "" : ": ",
+                 d.warning() ? "warning: " : "", d.message().c_str(), about.c_str());
   }
 }
 
@@ -93,7 +96,10 @@ int Session::execute(const std::string& text) {
   if (!filters && (streams || !interactive_)) {
     code = run(command);
   } else {
+    // As the terminal is, while it still is standard output; filters see whole lines.
+    client_.set_look(filters ? Look{} : look_of_output());
     code = with_output_taken([&] { return run(command); }, out);
+    client_.set_look(std::nullopt);
     for (std::size_t i = 1; i < line.parts.size(); ++i) out = filtered(out, line.parts[i]);
     page(out);
   }
@@ -102,6 +108,7 @@ int Session::execute(const std::string& text) {
 }
 
 bool Session::has_secret(const std::string& text) const {
+  if (names_pairing_code(text)) return true;
   const Words words = split(text).parts[0];
   if (!candidate_ || words.empty() || (words[0] != "set" && words[0] != "delete")) return false;
   return config::is_secret(candidate_->message().GetDescriptor(), tail(words));
@@ -135,7 +142,7 @@ int Session::run(const Words& words) {
   if (verb == "save") return save(words);
   if (verb == "discard" && words.size() == 1) {
     candidate_->discard();
-    return 0;
+    return begin();  // what runs by now
   }
   std::string there;
   for (const Choice& choice : kConfigureCommands) there += (there.empty() ? "" : ", ") + choice.word;
@@ -183,8 +190,18 @@ int Session::edit(const Words& words) {
     if (*renamed > 0) std::printf("%u references follow\n", *renamed);
     return 0;
   }
+  return comment(words);
+}
+
+int Session::comment(const Words& words) {
   if (words.size() < 3) return Client::say("write it like: comment pool web \"ask anna first\"; \"\" removes it");
   Words path(words.begin() + 1, words.end() - 1);
+  // Setting makes what is missing; a comment is on what is there.
+  if (!console::choices(candidate_->message(), path, Use::existing).end)
+    return Client::say("there is no " + config::join(path));
+  const auto fields = console::choices(candidate_->message(), path, Use::set).next;
+  if (std::none_of(fields.begin(), fields.end(), [](const Choice& choice) { return choice.word == "comment"; }))
+    return Client::say(config::join(path) + " takes no comment; an entry does, like pool web");
   path.push_back("comment");
   if (words.back().empty()) return say(config::remove(candidate_->message(), path));
   path.push_back(words.back());
@@ -207,7 +224,7 @@ int Session::show(const Words& words) {
   return found == 0 && !set ? Client::say("there is no " + config::join(path)) : 0;
 }
 
-// check | commit [confirm MINUTES] [comment "why"] [force]
+// check | commit [local] [confirm MINUTES] [comment "why"]
 int Session::commit(const Words& words) {
   const bool only_check = words[0] == "check";
   mg::CommitRequest request;
@@ -220,6 +237,8 @@ int Session::commit(const Words& words) {
       ++i;
     } else if (!only_check && words[i] == "comment" && i + 1 < words.size()) {
       request.set_comment(words[++i]);
+    } else if (!only_check && words[i] == "local") {
+      request.set_local(true);
     } else {
       return Client::say(only_check ? "check takes no word"
                                     : "write it like: commit confirm 5 comment \"why\" (minutes: 1 to 1440)");
@@ -232,6 +251,10 @@ int Session::commit(const Words& words) {
     if (const int code = client_.check(client_.stub().GetConfig(&context, {}, &running))) return code;
     if (running.revision().rolls_back_in_s() != 0 && running.revision().number() == candidate_->base())
       return confirm(client_);
+    if (running.revision().number() != candidate_->base())
+      return Client::say(
+          "nothing was changed here, and since this candidate began another configuration came into force: " +
+          describe(running.revision()) + "; discard takes that one");
     std::printf("nothing to commit\n");
     return 0;
   }
@@ -251,7 +274,7 @@ int Session::commit(const Words& words) {
   if (only_check) return 0;
   request.set_text(text);
   grpc::ClientContext context;
-  Client::soon(context, 30);
+  Client::soon(context, 40);  // both boxes of a pair
   mg::CommitReply reply;
   if (const int code = client_.check(client_.stub().Commit(&context, request, &reply))) return code;
   switch (reply.outcome()) {
@@ -265,13 +288,15 @@ int Session::commit(const Words& words) {
     case mg::CommitReply::CONFLICT:
       std::fputs(reply.difference().c_str(), stdout);
       return Client::say(
-          "somebody else committed since this candidate began; above is what changed. save FILE keeps yours; "
-          "discard, exit and configure again, then load FILE");
+          "somebody else committed since this candidate began; above is what changed. save FILE changes keeps your "
+          "changes as commands; discard takes what runs now, then load FILE makes them again");
     case mg::CommitReply::REFUSED:
       print_diagnostics(reply.diagnostic());
       return Client::say("the dataplane does not take it; the configuration before is in force again");
     case mg::CommitReply::NOT_WRITTEN:
       return Client::say(reply.cause() + "; nothing was changed");
+    case mg::CommitReply::PEER:
+      return Client::say(reply.cause());
     default:
       print_diagnostics(reply.diagnostic());
       return Client::say("nothing was changed");
@@ -314,12 +339,7 @@ int Session::load(const Words& words) {
     commands = first.parts[0][0] == "set" || first.parts[0][0] == "delete";
     break;
   }
-  if (!commands) {
-    auto message = (*schema)->parse(*text);
-    if (!message) return Client::say(words[1] + ":" + message.error().message);
-    candidate_->replace(std::move(*message));
-    return 0;
-  }
+  if (!commands) return load_configuration(words[1], *text, **schema);
   std::unique_ptr<google::protobuf::Message> before(candidate_->message().New());
   before->CopyFrom(candidate_->message());
   std::istringstream again(*text);
@@ -336,10 +356,41 @@ int Session::load(const Words& words) {
   return 0;
 }
 
+// All that is wrong with it is said now, with its places in the file: later it is a candidate without line numbers.
+int Session::load_configuration(const std::string& file, const std::string& text, const Schema& schema) {
+  grpc::ClientContext context;
+  Client::soon(context, 20);
+  mg::CheckRequest request;
+  request.set_text(text);
+  request.set_file(file);
+  mg::CheckReply judged;
+  if (const int code = client_.check(client_.stub().Check(&context, request, &judged))) return code;
+  print_diagnostics(judged.diagnostic());
+  auto message = schema.parse(text);
+  if (!message) {
+    if (!any_error(judged.diagnostic())) return Client::say(file + ":" + message.error().message);
+    return Client::say(file + " is not loaded; the candidate is as it was");
+  }
+  candidate_->replace(std::move(*message));
+  if (any_error(judged.diagnostic())) std::printf("loaded, but with these errors it cannot be committed\n");
+  return 0;
+}
+
+// save FILE [changes]
 int Session::save(const Words& words) {
-  if (words.size() != 2) return Client::say("save takes the name of a file");
+  const bool changes = words.size() == 3 && words[2] == "changes";
+  if (words.size() != 2 && !changes)
+    return Client::say("write it like: save FILE, or save FILE changes for your changes as commands");
+  std::string text = candidate_->text();
+  if (changes) {
+    auto commands = candidate_->changes();
+    if (!commands) return Client::say(commands.error().message);
+    text = std::move(*commands);
+  }
+  const mode_t before = ::umask(0077);  // it may hold secrets
   std::ofstream file(words[1], std::ios::trunc);
-  file << candidate_->text();
+  ::umask(before);
+  file << text;
   file.close();
   return file ? 0 : Client::say("cannot write " + words[1]);
 }
@@ -365,6 +416,27 @@ int Session::help() const {
   return 0;
 }
 
+// comment ENTRY "text", rename ENTRY to NAME: the entries on the way, and what follows one.
+Choices Session::entry_choices(const Words& words) const {
+  const bool rename = words[0] == "rename";
+  if (rename && words.size() > 3 && words.back() == "to") return {{{"<name>", "its new name"}}, false};
+  if (rename && words.size() > 4 && words[words.size() - 2] == "to") return {{}, true};
+  const Words path = tail(words);
+  Choices found = console::choices(candidate_->message(), path, Use::existing);
+  const auto fields = console::choices(candidate_->message(), path, Use::set).next;
+  const auto has_name = [&] {
+    std::unique_ptr<google::protobuf::Message> copy(candidate_->message().New());
+    copy->CopyFrom(candidate_->message());
+    return config::rename(*copy, path, "a-name-that-nothing-has").has_value();
+  };
+  const bool commented = std::any_of(fields.begin(), fields.end(), [](const auto& c) { return c.word == "comment"; });
+  if (rename && found.end && has_name()) found.next.insert(found.next.begin(), {"to", "rename it: to NAME"});
+  if (found.end && !rename && commented)
+    found.next.insert(found.next.begin(), {"<text>", "what to say about it; \"\" says nothing any more"});
+  found.end = false;
+  return found;
+}
+
 Choices Session::choices(const std::string& text, std::string& begun) {
   const Line line = split(text);
   Words words = line.parts.back();
@@ -387,9 +459,11 @@ Choices Session::choices(const std::string& text, std::string& begun) {
       found.next.insert(found.next.begin(), {{"configure", "change the configuration"}, {"exit", "leave"}});
   } else if (words.empty()) {
     found.next = kConfigureCommands;
-  } else if (words[0] == "set" || words[0] == "comment") {
-    found = console::choices(candidate_->message(), tail(words), words[0] == "set" ? Use::set : Use::existing);
-  } else if (words[0] == "delete" || words[0] == "rename" || words[0] == "show") {
+  } else if (words[0] == "set") {
+    found = console::choices(candidate_->message(), tail(words), Use::set);
+  } else if (words[0] == "comment" || words[0] == "rename") {
+    found = entry_choices(words);
+  } else if (words[0] == "delete" || words[0] == "show") {
     found = console::choices(candidate_->message(), tail(words), Use::existing);
     if (words[0] == "show" && words.size() == 1) found.next.push_back({"set", "all of it, as set commands"});
     if (words[0] == "show") found.end = true;
@@ -401,15 +475,24 @@ Choices Session::choices(const std::string& text, std::string& begun) {
     } else if (words.back() == "comment") {
       found.next = {{"<why>", "kept in the history"}};
     } else {
-      found.next = {{"confirm", "go back unless confirmed within so many minutes"}, {"comment", "say why"}};
+      found.next = {{"confirm", "go back unless confirmed within so many minutes"},
+                    {"comment", "say why"},
+                    {"local", "on this box alone, while the peer is away"}};
       found.end = true;
     }
+  } else if (words[0] == "load" && words.size() == 1) {
+    found.next = {{"<file>", "a configuration, or set and delete commands"}};
+  } else if (words[0] == "save" && words.size() == 1) {
+    found.next = {{"<file>", "where to"}};
+  } else if (words[0] == "save" && words.size() == 2) {
+    found.next = {{"changes", "only what differs from what ran when this began, as commands"}};
+    found.end = true;
   } else if (words[0] == "rollback" && words.size() == 1) {
     found.next = {{"<revision>", "a number of run show commits"}};
   } else {
     found.end = true;
   }
-  std::erase_if(found.next, [&](const Choice& choice) { return choice.is_word() && !choice.word.starts_with(begun); });
+  keep_begun(found, begun);
   return found;
 }
 

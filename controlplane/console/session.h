@@ -25,6 +25,7 @@ class Session {
 
   bool done() const { return done_; }
   bool configuring() const { return candidate_ != nullptr; }
+  bool has_changes() const { return candidate_ != nullptr && candidate_->changed(); }
   // "box-a> ", "box-a (changed)# "
   std::string prompt() const;
 
@@ -33,11 +34,14 @@ class Session {
   int configure();
   int begin();
   int edit(const Words& words);
+  int comment(const Words& words);
   int commit(const Words& words);
   int rollback(const Words& words);
   int load(const Words& words);
+  int load_configuration(const std::string& file, const std::string& text, const Schema& schema);
   int save(const Words& words);
   int leave(const Words& words);
+  Choices entry_choices(const Words& words) const;
   int show(const Words& words);
   int help() const;
   int say(const config::Result<void>& done) const;

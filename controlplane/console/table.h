@@ -1,27 +1,57 @@
-// Tables of text for a terminal: columns as wide as their content, numbers to the right, cut to the terminal's width.
+// Tables and labelled lines for a terminal. Nothing is cut: what does not fit is wrapped, and columns that may be left
+// out are named below the table.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace headgate::console {
 
+// How output looks where it goes.
+struct Look {
+  std::size_t width = 4096;  // in characters
+  bool colour = false;
+};
+// Of standard output. Where that is no terminal (a file, a pipe) every column is shown, in one line, without colour.
+// NO_COLOR, when it says anything, means none (no-color.org).
+Look look_of_output();
+
 class Table {
  public:
-  // A heading that starts with '>' is a column of numbers.
+  // Marks before a heading, in any order: '>' a column of numbers; '?' left out when the table is too wide, the
+  // rightmost such column first; '!' states, which have a colour.
   explicit Table(std::vector<std::string> headings);
   void row(std::vector<std::string> cells);
-  std::string text(std::size_t width) const;
+  // At most `look.width` characters a line. What remains too wide is laid over several lines for each row, in columns.
+  std::string text(const Look& look) const;
 
  private:
-  std::vector<std::string> headings_;
-  std::vector<bool> right_;
+  struct Column {
+    std::string heading;
+    bool right = false, optional = false, state = false;
+  };
+  struct Place {  // of a column that is shown
+    std::size_t column = 0, width = 0, line = 0;
+  };
+  std::vector<std::size_t> widths() const;
+  std::vector<std::size_t> chosen(const std::vector<std::size_t>& widths, std::size_t width) const;
+  std::vector<Place> layout(const std::vector<std::size_t>& columns, const std::vector<std::size_t>& widths,
+                            std::size_t width) const;
+  void put_row(const std::vector<Place>& places, const std::vector<std::string>& cells, bool heading, const Look& look,
+               std::string& out) const;
+
+  std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };
 
-std::string count(std::uint64_t n);      // 1234567 -> "1.23M"; exact below 10,000
-std::string duration(std::uint64_t ms);  // 93000 -> "1m33s"
-std::size_t terminal_width();            // of standard output; without a terminal nothing is cut
-void print(const Table& table);          // to standard output
+// Lines of at most `width` characters, broken at spaces where there are any.
+std::vector<std::string> wrapped(const std::string& text, std::size_t width);
+// "LABEL   text", its further lines under the text. A label in capitals is bad news and has its colour.
+std::string field(const std::string& label, std::size_t label_width, const std::string& text, const Look& look);
+
+std::string count(std::uint64_t n);                // 1234567 -> "1.23M"; exact below 10,000
+std::string duration(std::uint64_t ms);            // 93000 -> "1m33s"
+void print(const Table& table, const Look& look);  // to standard output
 
 }  // namespace headgate::console

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -74,7 +75,10 @@ std::string completed(const std::string& line, const std::string& begun, const C
   std::string common;
   unsigned words = 0;
   for (const Choice& choice : choices.next) {
-    if (!choice.is_word()) return line;  // something of the operator's own may follow: no guess
+    if (!choice.is_word()) {
+      if (begun.empty()) return line;  // something of the operator's own may follow: no guess
+      continue;                        // begun like one that exists, so that is what is meant
+    }
     if (words++ == 0) {
       common = choice.word;
     } else {
@@ -124,6 +128,10 @@ int interact(Session& session) {
   int count = 0;
   while (!session.done()) {
     const char* line = el_gets(editor, &count);
+    if (line == nullptr && count < 0 && errno == EINTR) {  // Ctrl-C: the line is dropped, and no more
+      std::printf("\n");
+      continue;
+    }
     if (line == nullptr || count <= 0) {  // end of input: out of configure mode first
       std::printf("\n");
       if (!session.configuring()) break;

@@ -15,48 +15,37 @@ std::vector<std::string> traffic(std::vector<std::string> cells, const pb::Traff
   return cells;
 }
 
-void show_services(const pb::StatsReply& reply) {
-  Table table({"SERVICE", ">FLOWS", ">TOTAL", ">PKTS IN", ">BYTES IN", ">PKTS OUT", ">BYTES OUT", ">REFUSED"});
-  for (const auto& service : reply.service()) {
-    auto cells = traffic({service.name()}, service.traffic());
-    std::uint64_t refused = 0;
-    for (const auto& drop : service.drop()) refused += drop.packets();
-    cells.push_back(count(refused));
-    table.row(cells);
-  }
-  print(table);
-}
-
-void show_pools(const pb::StatsReply& reply) {
+void show_pools(const pb::StatsReply& reply, const Look& look) {
   Table table({"POOL", ">FLOWS", ">TOTAL", ">PKTS IN", ">BYTES IN", ">PKTS OUT", ">BYTES OUT"});
   for (const auto& pool : reply.pool()) table.row(traffic({pool.name()}, pool.traffic()));
-  print(table);
+  print(table, look);
 }
 
-void show_backends(const pb::StatsReply& reply) {
+void show_backends(const pb::StatsReply& reply, const Look& look) {
   std::map<std::uint32_t, std::string> pools;
   for (const auto& pool : reply.pool()) pools[pool.id()] = pool.name();
-  Table table({"BACKEND", "POOL", "STATE", ">FLOWS", ">TOTAL", ">PKTS IN", ">BYTES IN", ">PKTS OUT", ">BYTES OUT"});
+  Table table({"BACKEND", "POOL", "!STATE", ">FLOWS", ">?TOTAL", ">PKTS IN", ">BYTES IN", ">PKTS OUT", ">BYTES OUT"});
   for (const auto& backend : reply.backend()) {
     const char* state = backend.drain() ? "drain" : backend.health() == pb::UP ? "up" : "DOWN";
     table.row(traffic({backend.name(), pools[backend.pool_id()], state}, backend.traffic()));
   }
-  print(table);
+  print(table, look);
 }
 
-void show_ports(const pb::StatsReply& reply) {
-  Table table({"PORT", "LINK", "DRIVER", "STEERING", ">QUEUES", ">RX PKTS", ">TX PKTS", ">MISSED", ">ERRORS", "MAC"});
+void show_ports(const pb::StatsReply& reply, const Look& look) {
+  Table table(
+      {"PORT", "!LINK", "?DRIVER", "STEERING", ">?QUEUES", ">RX PKTS", ">TX PKTS", ">MISSED", ">ERRORS", "?MAC"});
   for (const auto& port : reply.port()) {
     table.row({port.name(), port.link_up() ? "up" : "DOWN", port.driver(), port.steering(),
                std::to_string(port.queues()), count(port.rx_packets()), count(port.tx_packets()),
                count(port.rx_missed() + port.rx_no_buffer()), count(port.rx_errors() + port.tx_errors()), port.mac()});
   }
-  print(table);
+  print(table, look);
 }
 
-void show_workers(const pb::StatsReply& reply) {
+void show_workers(const pb::StatsReply& reply, const Look& look) {
   Table table(
-      {">WORKER", ">BUSY", ">PACKETS", ">FLOWS", ">FLOWS MAX", ">SHED", ">HANDED OVER", ">SLEEPS", ">GENERATION"});
+      {">WORKER", ">BUSY", ">PACKETS", ">FLOWS", ">FLOWS MAX", ">SHED", ">HANDED OVER", ">?SLEEPS", ">GENERATION"});
   for (const auto& worker : reply.worker()) {
     std::uint64_t handed = 0;
     for (const auto& handover : worker.handover()) handed += handover.packets();
@@ -66,7 +55,7 @@ void show_workers(const pb::StatsReply& reply) {
                count(worker.flows_max()), count(worker.flows_shed()), count(handed), count(worker.sleeps()),
                std::to_string(worker.generation())});
   }
-  print(table);
+  print(table, look);
   for (const auto& gauge : reply.gauge()) {
     if (gauge.size() == 0) {
       std::printf("%s: %s used\n", gauge.name().c_str(), count(gauge.used()).c_str());
@@ -77,7 +66,7 @@ void show_workers(const pb::StatsReply& reply) {
   }
 }
 
-void show_drops(const pb::StatsReply& reply) {
+void show_drops(const pb::StatsReply& reply, const Look& look) {
   std::map<std::string, pb::DropCount> drops;
   for (const auto& worker : reply.worker()) {
     for (const auto& drop : worker.drop()) {
@@ -90,14 +79,13 @@ void show_drops(const pb::StatsReply& reply) {
   Table table({"REASON", ">DROPPED", ">ANSWERED", "MEANING"});
   for (const auto& [reason, drop] : drops)
     table.row({reason, count(drop.packets()), count(drop.answered()), drop.meaning()});
-  print(table);
+  print(table, look);
 }
 
 }  // namespace
 
 const std::map<std::string, View>& stats_views() {
   static const std::map<std::string, View> views = {
-      {"services", {show_services, "services and their traffic"}},
       {"pools", {show_pools, "pools and their traffic"}},
       {"traffic", {show_backends, "backends: state and traffic"}},
       {"ports", {show_ports, "ports: link, driver, counters"}},

@@ -10,7 +10,8 @@
 
 namespace headgate::console {
 
-using View = std::pair<std::function<void(const pb::StatsReply&)>, const char*>;  // and what it is, for help
+using View =
+    std::pair<std::function<void(const pb::StatsReply&, const Look&)>, const char*>;  // and what it is, for help
 
 const std::map<std::string, View>& stats_views();
 
