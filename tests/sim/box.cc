@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "dataplane/base/check.h"
+#include "dataplane/proxy/mbuf_pool.h"
 
 namespace headgate::sim {
 namespace {
@@ -36,7 +37,8 @@ rte_mempool* make_pool(unsigned buffers) {
   static std::atomic<unsigned> number{0};
   start_eal();
   const std::string name = "sim" + std::to_string(number++);
-  rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), buffers, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  rte_mempool* pool =
+      rte_pktmbuf_pool_create(name.c_str(), buffers, 0, proxy::kPrivateSize, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
   HEADGATE_CHECK(pool != nullptr);
   return pool;
 }
@@ -54,8 +56,14 @@ worker::WorkerConfig config_of(const Box::Options& options, unsigned index, rte_
   worker::WorkerConfig config{
       .index = index, .flows = options.flows, .seed = options.seed + index * 1000, .ports = {}, .pool = pool};
   for (std::uint16_t port = 0; port < kPorts; ++port) {
-    config.ports.push_back({.mac = Box::mac(port), .tx_queues = port == kOutside ? options.outside_tx_queues : 16});
+    config.ports.push_back({.mac = Box::mac(port),
+                            .tx_queues = port == kOutside ? options.outside_tx_queues : 16,
+                            .chains = options.chains});
   }
+  // Half of the buffers, as app gives it.
+  config.proxy = {.connections = options.connections,
+                  .memory = std::uint64_t{options.buffers} * RTE_MBUF_DEFAULT_BUF_SIZE / 2,
+                  .secret = {options.seed, index + 1}};
   if (options.exceptions) {
     config.ports[kOutside].exception = kOutsideKernel;
     config.ports[kInside].exception = kInsideKernel;
@@ -82,7 +90,8 @@ Box::Box(const Options& options)
       queues_(options.workers),
       tx_(options.workers, worker::TxBatch(kPorts)) {
   source_.flow_limit = options.flow_limit;
-  const worker::Shared shared{.steering = steering_, .mailboxes = mailboxes_, .limits = limits_, .loads = loads_};
+  const worker::Shared shared{
+      .steering = steering_, .mailboxes = mailboxes_, .limits = limits_, .loads = loads_, .failover = &failover_};
   for (unsigned i = 0; i < options.workers; ++i) {
     pools_.push_back(make_pool(options.buffers));
     publisher_.reader(i).online();
@@ -187,12 +196,14 @@ void Box::collect(worker::TxBatch& tx) {
       std::optional<Frame> answer;
       if (lan_.is_neighbor_traffic(frame, port, answer)) {
         if (answer) inject(port, *answer, 0);
+        said_.push_back({port, std::move(frame)});
       } else {
         sent_.push_back({port, std::move(frame)});
       }
     }
     tx.clear(port);
   }
+  tx.clear_adverts();
 }
 
 bool Box::idle() const {

@@ -45,6 +45,8 @@ class Box {
     bool exceptions = false;  // outside and inside have a way to the kernel
     std::uint32_t flow_limit = 0;
     unsigned outside_tx_queues = 16;
+    std::uint32_t connections = 0;  // of the TCP engine, per worker; 0: none
+    bool chains = true;             // ports send frames of several buffers
   };
 
   Box() : Box(Options{}) {}
@@ -85,6 +87,8 @@ class Box {
   void wake(unsigned worker) { publisher_.reader(worker).online(); }
   // One step of one worker with what is queued for it.
   void step(unsigned worker);
+  // ARP and neighbor discovery that left since the last call, which everything else here leaves out.
+  std::vector<Out> take_said() { return std::exchange(said_, {}); }
   std::vector<Out> take_sent() { return std::exchange(sent_, {}); }
 
   Nanos now() const { return now_; }
@@ -94,6 +98,7 @@ class Box {
   unsigned workers() const { return static_cast<unsigned>(workers_.size()); }
   const worker::Steering& steering() const { return steering_; }
   balance::LimitBoard& limits() { return limits_; }
+  worker::FailoverLink& failover() { return failover_; }  // leases, adverts: the election's end of it
   const snapshot::Snapshot& snapshot() const { return *source_.last(); }
   static MacAddress mac(std::uint16_t port);
 
@@ -124,12 +129,14 @@ class Box {
   worker::Mailboxes mailboxes_;
   balance::LimitBoard limits_;
   balance::LoadBoard loads_;
+  worker::FailoverLink failover_;
   snapshot::Publisher publisher_;
   std::vector<rte_mempool*> pools_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   std::vector<Queue> queues_;
   std::vector<worker::TxBatch> tx_;
   std::vector<Out> sent_;
+  std::vector<Out> said_;
   Nanos now_ = 10 * kSecond;
 };
 

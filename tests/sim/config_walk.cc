@@ -197,6 +197,7 @@ std::string ConfigWalk::add_backend() {
 
 std::string ConfigWalk::remove_backend() {
   Pool& pool = any_pool();
+  if (pool.backend_size() == 1) return {};  // no service may use it, and other steps want a backend of any pool
   const int index = static_cast<int>(rng_.below(static_cast<std::uint32_t>(pool.backend_size())));
   std::string what = "remove " + pool.backend(index).name() + " from " + pool.name();
   pool.mutable_backend()->DeleteSubrange(index, 1);
