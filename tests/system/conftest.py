@@ -5,9 +5,9 @@ names of their own (namespaces hgt-*), so a lab that is up is not disturbed.
 """
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -15,12 +15,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
+from lab_lib import __main__ as lab  # noqa: E402
 from lab_lib.box import BoxOptions  # noqa: E402
 from lab_lib.config import Config  # noqa: E402
-from lab_lib.shell import Refused  # noqa: E402
 from lab_lib.site import Site, SiteOptions  # noqa: E402
 
+import results  # noqa: E402
+
 TIERS = ("quick", "default", "full")
+CASES_NAMED = 20  # of one test that are left out: of more, the number is printed
 left_out: list[str] = []
 
 
@@ -47,21 +50,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in results.lines():
+        terminalreporter.write_line(line)
     if left_out:
         tier = config.getoption("--tier")
         terminalreporter.write_line(f"Left out by tier {tier}: {len(left_out)} test(s):")
-        for name in left_out:
-            terminalreporter.write_line(f"  {name}")
+        cases = Counter(name.partition("[")[0] for name in left_out)
+        for test, count in cases.items():
+            names = [name for name in left_out if name.partition("[")[0] == test] if count <= CASES_NAMED else [f"{test}: {count} cases"]
+            for name in names:
+                terminalreporter.write_line(f"  {name}")
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """A failed test shows the end of the box's log."""
+    """A failed test shows the end of each box's log."""
     outcome: Any = yield
     report = outcome.get_result()
     site = getattr(item, "funcargs", {}).get("site")
     if report.failed and isinstance(site, Site):
-        report.sections.append(("log of box-a", site.box.log_tail(40)))
+        report.sections += [(f"log of {box.host}", box.log_tail(40)) for box in site.boxes]
 
 
 def make_options(request: pytest.FixtureRequest, wanted: dict[str, Any]) -> SiteOptions:
@@ -90,3 +98,16 @@ def configure(site: Site, request: pytest.FixtureRequest) -> Iterator[Callable[.
     original = getattr(request.module, "CONFIG", Config())
     yield lambda config: site.box.reload(config) and None
     site.box.reload(original)
+
+
+@pytest.fixture
+def tool(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs tools/lab with these words; exit status, and all that it said."""
+    monkeypatch.setattr(lab, "DEFAULT_RUN_DIR", site.run_dir)
+
+    def call(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["tools/lab", *words])
+        status = lab.main()
+        said = capsys.readouterr()
+        return status, said.out + said.err
+    return call

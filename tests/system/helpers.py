@@ -107,6 +107,12 @@ class UdpLoad:
         return json.loads(output.splitlines()[-1])
 
 
+def script(site: Site, *commands: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Commands of the console's configure mode; nothing is committed unless they say so."""
+    return site.exec("box-a", str(site.box.bin / "headgate"), "--management", str(site.box.management),
+                     stdin="\n".join(("configure", *commands, "")), check=check)
+
+
 class RequestLoad:
     """Short requests, each on a connection of its own, in turn to these URLs until finish()."""
 

@@ -18,19 +18,6 @@ from lab_lib.site import Site, SiteOptions
 from helpers import WEB, spread, wait_out
 
 
-@pytest.fixture
-def tool(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs tools/lab with these words; exit status, and all that it said."""
-    monkeypatch.setattr(lab, "DEFAULT_RUN_DIR", site.run_dir)
-
-    def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["tools/lab", *words])
-        status = lab.main()
-        said = capsys.readouterr()
-        return status, said.out + said.err
-    return call
-
-
 def test_reload_says_what_became_of_the_file(site: Site, tool) -> None:
     own = site.box.config_file.read_text()
     assert tool("reload") == (0, f"The file says what runs already: generation {site.box.running().generation} goes on.\n")
@@ -107,6 +94,21 @@ def test_a_dead_dataplane_is_told_without_a_traceback(site: Site, tool) -> None:
     finally:
         os.kill(supervisor, signal.SIGCONT)
     wait_for(lambda: site.box.running_or_none() and site.backends_up(), "a whole box", 20)
+
+
+def test_the_router_is_the_same_for_all_whoever_is_cut_off(site: Site) -> None:
+    network = site.network
+
+    def mac() -> str:
+        return network.ip("net", "-o", "link", "show", "br-front").split("link/ether ")[1].split()[0]
+    before = mac()
+    for host in ("client", site.box.host):  # one of them has the lowest MAC at the bridge
+        network.detach(host, "br-front")
+        try:
+            assert mac() == before, host
+        finally:
+            network.join(host, "br-front")
+    assert site.answers(WEB, 3)
 
 
 def test_what_the_lab_reserves_is_what_the_dataplane_takes() -> None:

@@ -98,6 +98,10 @@ def test_a_certificate_says_who_asks(site: Site, remote: Path) -> None:
     assert "control plane" in console(site, remote, "anna", "show", "version").stdout
     refused = console(site, remote, "bert", "clear", "flows", "--all")
     assert refused.returncode == 1 and "cert:bert may not do this" in refused.stderr
+    assert console(site, remote, "bert", "backend", "web/web1", "drain").returncode == 0
+    assert console(site, remote, "bert", "backend", "web/web1", "enable").returncode == 0
+    refused = console(site, remote, "bert", "backend", "web/web1", "disable")
+    assert refused.returncode == 1 and "to disable one takes the role ADMIN" in refused.stderr
     assert console(site, remote, "anna", "clear", "flows", "--all").returncode == 0
     refused = console(site, remote, "carl", "show", "version")
     assert refused.returncode == 1 and "cert:carl may not do this" in refused.stderr
@@ -262,8 +266,8 @@ def test_who_reads_nothing_for_long_loses_the_call(site: Site) -> None:
     try:
         assert reader.stdout is not None and reader.stdout.readline()
         reader.send_signal(signal.SIGSTOP)
-        for _ in range(10_000):  # half a megabyte of logins: more than a connection takes unread
-            stranger.call(SERVICE, "WhoAmI")
+        for _ in range(10_000):  # half a megabyte of events: more than a connection takes unread
+            stranger.call(SERVICE, "ClearFlows", client="198.51.100.1")
         wait_for(lambda: "nobody read them" in site.box.cli("show", "log").stdout, "the call ended", 60, interval=1)
     finally:
         reader.kill()

@@ -31,7 +31,10 @@ SHOWS = {
     "configuration": r"service \{",
     "log": r"operation +the control plane started with revision \d+",
     "flows": r"PROTO +CLIENT",
-    "sessions": r"PROTO +CLIENT",
+    "sessions": r"CLIENT +SERVICE",
+    "connections": r"SIDE +PEER",
+    "http": r"web-http/v4 +\d+",
+    "tcp": r"connections +\d+ of ",
     "services": r"web/v4",
     "pools": r"web/v4",
     "ports": r"front +up",
@@ -81,6 +84,26 @@ def test_ctrl_c_ends_what_runs_and_not_the_console(site: Site, command: str, sho
         child.close(force=True)
 
 
+def test_ctrl_c_at_the_prompt_drops_the_line_and_nothing_else(site: Site) -> None:
+    child = console(site)
+    try:
+        for line in ("", "show ver"):
+            child.send(line)
+            child.sendintr()
+            child.expect("> $", timeout=5)
+        child.sendline("configure")
+        child.expect("# $")
+        child.sendline("set pool web comment x")
+        child.expect(r"\(changed\)# $")
+        for _ in range(3):
+            child.sendintr()
+            child.expect(r"\(changed\)# $", timeout=5)
+        child.sendline("compare")
+        child.expect(r"\+ pool web comment x")
+    finally:
+        child.close(force=True)
+
+
 def test_watch_redraws_on_a_terminal(site: Site) -> None:
     child = console(site)
     try:
@@ -97,7 +120,10 @@ def test_questions_are_answered_where_they_are_typed(site: Site) -> None:
     child = console(site)
     try:
         for line, expected in (("watch ?", "interfaces"), ("ping ?", "<address>"), ("restart ?", "dataplane"), ("restart dataplane ?", "now"),
-                               ("support-bundle ?", "<file>"), ("show ro\t?", "<Enter>")):
+                               ("support-bundle ?", "<file>"), ("show ro\t?", "<Enter>"),
+                               ("configure\rrename pool web ?", "to +rename it"), ("comment pool web ?", "<text>"), ("load ?", "<file>"),
+                               ("save x ?", "changes"), ("set service web mode d?", "dsr +backends hold the service address"),
+                               ("set service web mode ?", "full_nat.*; default")):
             child.send(line)
             child.expect(expected)
             child.send("\x15")  # forget the line
@@ -110,6 +136,9 @@ def test_the_box_pings_and_traces(site: Site) -> None:
     assert "2 received" in said
     assert "2 received" in site.box.cli("ping", at.web("web1", 6), "--count", "2").stdout
     assert re.search(rf"1 +{re.escape(at.web('web1', 4))}", site.box.cli("traceroute", at.web("web1", 4)).stdout)
+    lost = site.box.cli("ping", at.servers(99), "--count", "1", check=False)
+    assert lost.returncode == 1 and "1 packets transmitted, 0 received" in lost.stdout, lost.stdout
+    assert f"{at.servers(99)} was not reached" in lost.stderr
 
 
 @pytest.mark.parametrize("address", ["-f", "--help", "192.0.2.1; id", "$(id)", "localhost", "192.0.2.1 -c 9", "fe80::1%lo", ""])

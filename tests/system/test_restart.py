@@ -50,6 +50,7 @@ def test_killing_the_control_plane_costs_no_packet_and_no_flow(site: Site) -> No
     assert (result["error"], result["sha256"]) == ("", expected)
     after = site.box.running()
     assert (after.generation, after.digest, after.pid) == (before.generation, before.digest, before.pid)
+    assert site.box.cli("show", "log").stdout.count("the control plane started with") >= 2, "what happened before is still told"
 
 
 def test_without_its_dataplane_the_box_is_silent_for_service_addresses(site: Site) -> None:
