@@ -19,7 +19,7 @@ from typing import Any, Iterator
 from lab_lib.api import DataplaneApi, ManagementApi, is_rpc_error
 from lab_lib.network import Network
 from lab_lib.processes import Processes
-from lab_lib.shell import REPOSITORY, CommandFailed, Refused, wait_for
+from lab_lib.shell import REPOSITORY, CommandFailed, Refused, run, wait_for
 from lab_lib.site import exclusive
 
 from .share import favour
@@ -41,12 +41,12 @@ def address(number: int) -> str:
     return f"10.64.{number >> 8}.{number & 255}"
 
 
-def configuration(variant: int = 0) -> str:
+def configuration(variant: int = 0, interval_ms: int = INTERVAL_MS) -> str:
     """1,000 services, each with a pool of 10 backends. Two variants differ in every service and every pool."""
     lines = ['interface { name: "front" port: "front" prefix: "10.32.0.0/16" address: "10.32.255.1" }',
              f'interface {{ name: "servers" port: "servers" prefix: "{BACKEND_PREFIX}" address: "10.64.255.1" }}',
              'local_address { name: "local" prefix: "10.64.254.0/28" interface: "servers" }']
-    check = f"health_check {{ http {{}} via: KERNEL interval_ms: {INTERVAL_MS} timeout_ms: {INTERVAL_MS - 100} rise: 1 fall: 1 }}"
+    check = f"health_check {{ http {{}} via: KERNEL interval_ms: {interval_ms} timeout_ms: {INTERVAL_MS - 100} rise: 1 fall: 1 }}"
     for index in range(SERVICES):
         lines.append(f'pool {{ name: "pool{index}" {check}')
         for place in range(BACKENDS_PER_POOL):
@@ -62,10 +62,10 @@ def configuration(variant: int = 0) -> str:
 class Targets:
     """headgate-bench-targets, which is told on its standard input what the backends do."""
 
-    def __init__(self, namespace: str, program: Path) -> None:
+    def __init__(self, namespace: str, program: Path, cpu: int) -> None:
         self.process = subprocess.Popen(["ip", "netns", "exec", namespace, str(program), "80"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
-        favour(self.process.pid)
+        os.sched_setaffinity(self.process.pid, {cpu})
         if self.line() != "ready":
             raise Refused("headgate-bench-targets did not start")
 
@@ -99,6 +99,7 @@ class ControlSite:
         self.processes = Processes(run_dir)
         self.home = run_dir / "box"
         self.management = self.home / "management.sock"
+        self.servers_cpu = max(os.sched_getaffinity(0))
 
     def check(self) -> None:
         if os.geteuid() != 0:
@@ -112,8 +113,12 @@ class ControlSite:
         for host in ("box", "servers"):
             self.network.add(host)
             self.network.sysctl(host, **{"net.ipv4.ip_local_port_range": "1024 65535", "net.ipv4.tcp_tw_reuse": "1",
-                                         "net.core.somaxconn": "8192"})
+                                         "net.core.somaxconn": "8192",
+                                         "net.ipv4.tcp_congestion_control": "reno"})  # as cheap as Debian's cubic, and allowed in every namespace
         self.network.link("box", "eth0", "servers", "eth0")
+        # Servers are other machines: what reaches them is worked on by their processor, not in the prober's system calls.
+        run("ip", "netns", "exec", self.network.namespace("servers"), "sh", "-c",
+            f"echo {1 << self.servers_cpu:x} > /sys/class/net/eth0/queues/rx-0/rps_cpus")
         self.network.ip("box", "addr", "add", f"{BOX_LINK}/30", "dev", "eth0")
         self.network.ip("servers", "addr", "add", f"{SERVERS_LINK}/30", "dev", "eth0")
         self.network.ip("box", "route", "add", BACKEND_PREFIX, "via", SERVERS_LINK)
@@ -121,7 +126,7 @@ class ControlSite:
         raise_descriptor_limit()
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "headgate.txtpb").write_text(configuration())
-        self.targets = Targets(self.network.namespace("servers"), self.bin / "headgate-bench-targets")
+        self.targets = Targets(self.network.namespace("servers"), self.bin / "headgate-bench-targets", self.servers_cpu)
         self.start("dataplane", str(self.bin / "headgate-dataplane"), "--port", "front=null", "--port", "servers=null", "--no-huge",
                    "--memory", "256", "--buffers", "8192", "--flows", "65536", "--socket", str(self.home / "dataplane.sock"),
                    "--state-dir", str(self.home))
@@ -173,7 +178,7 @@ class ControlSite:
         """The console keeps its history at home."""
         return os.environ | {"HOME": str(self.home), "TERM": "xterm"}
 
-    def down(self) -> None:
+    def down(self, keep_logs: bool = False) -> None:
         for name in ("targets", "api", "dataplane"):
             part = self.__dict__.pop(name, None)
             if part is not None:
@@ -181,21 +186,27 @@ class ControlSite:
         for host, name in self.processes.names():
             self.processes.stop(host, name)
         self.network.remove()
-        shutil.rmtree(self.run_dir, ignore_errors=True)
+        if not keep_logs:
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+        for entry in self.run_dir.glob("*"):
+            if entry != self.processes.logs:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 @contextlib.contextmanager
 def site(preset: str) -> Iterator[ControlSite]:
-    """Builds it, and leaves nothing of it."""
+    """Builds it, and leaves nothing of it; of one that failed the logs."""
     made = ControlSite(RUN_DIR, preset)
     with exclusive(RUN_DIR, "hgb"):
         made.down()  # what a crash left
         made.check()
+        good = False
         try:
             made.up()
             yield made
+            good = True
         finally:
-            made.down()
+            made.down(keep_logs=not good)
 
 
 def raise_descriptor_limit() -> None:

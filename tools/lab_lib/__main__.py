@@ -12,24 +12,26 @@ from typing import Any
 
 from . import addresses as at
 from .api import is_rpc_error
-from .box import DAEMONS, WORKERS_MAX, BoxOptions
+from .box import DAEMONS, WORKERS_MAX, Box, BoxOptions
 from .config import Config
-from .shell import REPOSITORY, CommandFailed, Refused, run, wait_for
+from .measure import PROGRAM as MEASURE
+from .shell import REPOSITORY, CommandFailed, Refused, run
 from .site import Site, SiteOptions
 
 DEFAULT_RUN_DIR = Path("/run/headgate-lab")
 BOX_OPTIONS = ("workers", "idle", "preset", "hugepages")  # of `up`, by their names in BoxOptions
-NO_ANSWER = "the dataplane does not answer: tools/lab status says what runs, tools/lab logs box-a why"
+NO_ANSWER = "a dataplane does not answer: tools/lab status says what runs, tools/lab logs box-a (or box-b) why"
 EPILOG = """\
-hosts: client, box-a, web1, web2, web3, net (the two bridges and the router)
+hosts: client, box-a, box-b, web1, web2, web3, net (the bridges and the router)
 services: 192.0.2.100 and [2001:db8:1::100] full_nat, .101 nat, .102 dsr, .103 tunnel IPIP, .104 tunnel GUE, .105 and .106
-tunnels with an outer header of the other family; on each TCP 80 (/, /client, /blob/SIZE, /upload), UDP 7 (echo), UDP 53
+tunnels with an outer header of the other family; on each TCP 80 (/, /client, /blob/SIZE, /upload), UDP 7 (echo), UDP 53;
+on .100 the same by sessions: TCP 8080 (HTTP), TCP 8081 (TCP_PROXY)
 """
 NEXT = """\
 What to type next:
   tools/lab demo                                          what it can show you
   tools/lab exec client curl -s http://192.0.2.100/       one request (any host, any command; `bash` for a shell)
-  tools/lab exec box-a headgate show services             the console of the box
+  tools/lab exec box-a headgate show services             the console of a box
   tools/lab stop web2; tools/lab start web2               end a web server as a crash would; start it
   tools/lab status                                        what runs, and where its logs are
   tools/lab down                                          remove all of it
@@ -72,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
     up_command = commands.add_parser("up", help="install what is missing, build, start everything, show traffic")
-    up_command.add_argument("--workers", type=int, help="workers of the dataplane (default 1)")
+    up_command.add_argument("--single", action="store_true", help="one box instead of a pair")
+    up_command.add_argument("--workers", type=int, help="workers of a dataplane (default 1)")
     up_command.add_argument("--idle", choices=("adaptive", "poll"), help="what idle workers do (default adaptive)")
     up_command.add_argument("--preset", help="CMake preset to build and run (default release)")
     up_command.add_argument("--no-build", action="store_true", help="run what is built already")
@@ -101,7 +104,9 @@ def parser() -> argparse.ArgumentParser:
         server_command.add_argument("host", help=", ".join(at.WEB_SERVERS))
         server_command.set_defaults(run=action)
 
-    commands.add_parser("reload", help="have the box read its configuration file again").set_defaults(run=reload)
+    reload_command = commands.add_parser("reload", help="have a box read its configuration file again")
+    reload_command.add_argument("box", nargs="?", help="box-a (default) or box-b; in a pair the commit goes to both")
+    reload_command.set_defaults(run=reload)
     return top
 
 
@@ -119,13 +124,13 @@ def up(arguments: argparse.Namespace) -> int:
     asked = {name: value for name in BOX_OPTIONS if (value := getattr(arguments, name)) is not None}
     if not 1 <= asked.get("workers", 1) <= WORKERS_MAX:
         raise Refused(f"--workers {asked['workers']}: a dataplane has 1 to {WORKERS_MAX} workers")
-    options = SiteOptions(box=BoxOptions(**asked))
+    options = SiteOptions(box=BoxOptions(**asked), pair=not arguments.single)
     site = Site(options)
     site.check()
     with site.exclusive():
         existing = SiteOptions.load(DEFAULT_RUN_DIR)
         if existing is not None and is_whole(existing):
-            refuse_other_options(existing.box, asked)
+            refuse_other_options(existing, asked, arguments.single)
             print("The lab is up already (tools/lab down removes it).")
             site = Site(existing)
         else:
@@ -139,8 +144,10 @@ def up(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def refuse_other_options(box: BoxOptions, asked: dict[str, Any]) -> None:
+def refuse_other_options(existing: SiteOptions, asked: dict[str, Any], single: bool) -> None:
+    box = existing.box
     other = [f"--{name} is {getattr(box, name)}, not {value}" for name, value in asked.items() if getattr(box, name) != value]
+    other += ["it has two boxes, not a --single one"] if single and existing.pair else []
     if other:
         raise Refused(f"the lab is up with other options ({'; '.join(other)}): tools/lab down first")
 
@@ -148,11 +155,12 @@ def refuse_other_options(box: BoxOptions, asked: dict[str, Any]) -> None:
 def is_whole(options: SiteOptions) -> bool:
     """True when everything that a lab started still runs."""
     site = Site(options)
-    return all(site.processes.pid(host, name) for host, name in site.processes.names()) and site.box.daemon_pid(DAEMONS[0]) is not None
+    return (all(site.processes.pid(host, name) for host, name in site.processes.names())
+            and all(box.daemon_pid(DAEMONS[0]) is not None for box in site.boxes))
 
 
-# What a site runs; tests and benchmarks are built by tools/test and tools/bench.
-PROGRAMS = (*DAEMONS, "headgate-supervisor", "headgate")
+# What a site runs, and what the demo of a failover measures with; tests and benchmarks are built by tools/test and tools/bench.
+PROGRAMS = (*DAEMONS, "headgate-supervisor", "headgate", MEASURE)
 
 
 def build(preset: str) -> None:
@@ -172,14 +180,15 @@ def command_in_repository(command: list[str]) -> list[str]:
 
 def make(site: Site) -> None:
     started = time.monotonic()
-    print("Starting client, router, box and three web servers ...", flush=True)
+    what = "two boxes" if site.options.pair else "one box"
+    print(f"Starting client, router, {what} and three web servers ...", flush=True)
     try:
         site.up(Config())
     except BaseException:
         print("Removing what was started ...", file=sys.stderr)
         site.down()
         raise
-    print(f"Ready after {time.monotonic() - started:.1f} s: client 192.0.2.10 -> box -> web1..3 10.10.0.21-23, through AF_XDP.\n")
+    print(f"Ready after {time.monotonic() - started:.1f} s: client 192.0.2.10 -> {what} -> web1..3 10.10.0.21-23, through AF_XDP.\n")
 
 
 def show_traffic(site: Site) -> None:
@@ -210,19 +219,26 @@ def status(arguments: argparse.Namespace) -> int:
     print(f"run directory  {site.run_dir}\nlogs           {site.processes.logs} (tools/lab logs [HOST])\n"
           f"namespaces     {' '.join(site.network.recorded())}")
     print(f"processes      {len(wanted) - len(dead)} of {len(wanted)} run" + (f"; dead: {', '.join(dead)}" if dead else ""))
-    for name in DAEMONS:
-        pid = site.box.daemon_pid(name)
-        dead += [] if pid else [name]
-        print(f"{name:22} {pid or 'does not run'}")
-    running = site.box.running_or_none()
+    answers = [box_status(box) for box in site.boxes]
+    return 0 if all(answers) and not dead else 1
+
+
+def box_status(box: Box) -> bool:
+    """Says what runs of a box; true when all of it does."""
+    pids = {name: box.daemon_pid(name) for name in DAEMONS}
+    print(f"\n{box.host}\n" + "".join(f"  {name:22} {pid or 'does not run'}\n" for name, pid in pids.items()), end="")
+    running = box.running_or_none()
+    print(f"  configuration          {box.config_file}")
     if running is None:
-        print("dataplane API  no answer")
-        return 1
-    print(f"configuration  {site.box.config_file}\ngeneration     {running.generation} on {running.workers} worker(s)")
-    for port in site.box.api.call("Stats").port:
-        print(f"port {port.name:9} {'up' if port.link_up else 'DOWN'}, {port.driver}, steering {port.steering}, "
+        print("  dataplane API          no answer")
+        return False
+    print(f"  generation             {running.generation} on {running.workers} worker(s)")
+    if (group := box.group_state()) is not None:
+        print(f"  group {group.name:16} {box.role()}{f': {group.cause}' if group.cause else ''}")
+    for port in box.api.call("Stats").port:
+        print(f"  port {port.name:9} {'up' if port.link_up else 'DOWN'}, {port.driver}, steering {port.steering}, "
               f"rx {port.rx_packets} tx {port.tx_packets} packets")
-    return 1 if dead else 0
+    return all(pids.values())
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -232,8 +248,9 @@ def execute(arguments: argparse.Namespace) -> int:
         raise Refused(f"there is no host {arguments.host}; there are: {', '.join(site.hosts())}")
     command = arguments.command or ["bash"]
     environment = os.environ | {"PATH": f"{site.box.bin}:{os.environ.get('PATH', '')}"}
-    if host == "box-a" and command[0] == "headgate":  # the lab's socket is not at the appliance's place
-        command = ["headgate", "--management", str(site.box.management), *command[1:]]
+    box = next((box for box in site.boxes if box.host == host), None)
+    if box and command[0] == "headgate":  # the lab's socket is not at the appliance's place
+        command = ["headgate", "--management", str(box.management), *command[1:]]
     os.execvpe("ip", ["ip", "netns", "exec", site.network.namespace(host), *command], environment)
 
 
@@ -251,27 +268,26 @@ def logs(arguments: argparse.Namespace) -> int:
     return 0
 
 
-SAYS_WHAT_RUNS = "says what runs already"  # the control plane's log
-
-
 def reload(arguments: argparse.Namespace) -> int:
-    box = existing_site().box
+    site = existing_site()
+    wanted_host = (arguments.box or site.box.host).removeprefix("hg-")
+    box = next((box for box in site.boxes if box.host == wanted_host), None)
+    if box is None:
+        raise Refused(f"{arguments.box} is no box; there are: {', '.join(box.host for box in site.boxes)}")
+    who = f"{box.host}: " if len(site.boxes) > 1 else ""
     before = box.running()
     judgement = box.judge_config()
-    print("".join(f"{line}\n" for line in judgement.said), end="")
+    print("".join(f"{who}{line}\n" for line in judgement.said), end="")
     if not judgement.good:
-        raise Refused(f"the file has errors; generation {before.generation} goes on as before")
-    revision, said = box.revision_that_runs(), box.log_count(SAYS_WHAT_RUNS)
-    box.signal("headgate-controlplane", signal.SIGHUP)
-    wanted = lambda: box.revision_that_runs() > revision or box.log_count(SAYS_WHAT_RUNS) > said
+        raise Refused(f"{who}the file has errors; generation {before.generation} goes on as before")
     try:
-        wait_for(wanted, "the new configuration to run")
+        changed = box.reload_file()
     except TimeoutError as late:
-        raise TimeoutError(f"{late}\nThe last lines of the box's log:\n{box.log_tail()}") from None
-    if box.log_count(SAYS_WHAT_RUNS) > said:
-        print(f"The file says what runs already: generation {before.generation} goes on.")
+        raise TimeoutError(f"{who}{late}\nThe last lines of the box's log:\n{box.log_tail()}") from None
+    if changed:
+        print(f"{who}Generation {box.running().generation} runs.")
     else:
-        print(f"Generation {box.running().generation} runs.")
+        print(f"{who}The file says what runs already: generation {before.generation} goes on.")
     return 0
 
 
@@ -289,7 +305,7 @@ def start_server(arguments: argparse.Namespace) -> int:
         raise Refused(f"nginx on {host} runs already")
     site.servers.start_nginx(host)
     site.servers.wait_listening(host, ":80 ")
-    print(f"nginx on {host} runs; the box takes it back after two good probes.")
+    print(f"nginx on {host} runs; it is taken back after two good probes.")
     return 0
 
 
@@ -298,7 +314,7 @@ def stop_server(arguments: argparse.Namespace) -> int:
     if site.processes.pid(host, "nginx") is None:
         raise Refused(f"nginx on {host} does not run")
     site.processes.stop(host, "nginx", signal.SIGKILL)
-    print(f"nginx on {host} is dead; the box takes it out after three failed probes. tools/lab start {host} starts it again.")
+    print(f"nginx on {host} is dead; it is taken out after three failed probes. tools/lab start {host} starts it again.")
     return 0
 
 

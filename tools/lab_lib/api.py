@@ -11,10 +11,10 @@ from .shell import REPOSITORY, run
 PROTO = "dataplane/api/dataplane.proto"
 MANAGEMENT_PROTO = "controlplane/api/management.proto"
 SERVICE = "/headgate.dataplane.v1.Dataplane/"
-REQUESTS = {"Apply": "ApplyRequest", "Running": "RunningRequest", "Stats": "StatsRequest", "ListFlows": "FlowFilter",
-            "ClearFlows": "FlowFilter", "Explain": "ExplainRequest", "Neighbors": "NeighborsRequest"}
-REPLIES = {"Apply": "ApplyReply", "Running": "RunningReply", "Stats": "StatsReply", "ListFlows": "FlowsReply",
-           "ClearFlows": "ClearFlowsReply", "Explain": "ExplainReply", "Neighbors": "NeighborsReply"}
+REQUESTS = {"Apply": "ApplyRequest", "Running": "RunningRequest", "Stats": "StatsRequest", "ListFlows": "FlowFilter", "ListConnections": "FlowFilter",
+            "ClearFlows": "FlowFilter", "ClearSessions": "FlowFilter", "Explain": "ExplainRequest", "Neighbors": "NeighborsRequest"}
+REPLIES = {"Apply": "ApplyReply", "Running": "RunningReply", "Stats": "StatsReply", "ListFlows": "FlowsReply", "ListConnections": "ConnectionsReply",
+           "ClearFlows": "ClearFlowsReply", "ClearSessions": "ClearSessionsReply", "Explain": "ExplainReply", "Neighbors": "NeighborsReply"}
 
 
 class DataplaneApi:
@@ -37,6 +37,16 @@ class DataplaneApi:
         stub = self.channel.unary_stream(SERVICE + "Capture", self.messages.CaptureRequest.SerializeToString,
                                          self.messages.CapturedPacket.FromString)
         return stub(self.messages.CaptureRequest(**fields), timeout=timeout)
+
+    def failover(self, timeout: float = 2) -> Any:
+        """FailoverState as it is now."""
+        stub = self.channel.unary_stream(SERVICE + "WatchFailover", self.messages.WatchRequest.SerializeToString,
+                                         self.messages.FailoverState.FromString)
+        stream = stub(self.messages.WatchRequest(), timeout=timeout)
+        try:
+            return next(iter(stream))
+        finally:
+            stream.cancel()
 
     def drops(self) -> dict[str, int]:
         """Packets dropped so far by reason, over all workers."""

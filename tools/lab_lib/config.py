@@ -6,16 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import addresses as at
-
-Text = list[str]
-
-
-def block(name: str, lines: Text) -> Text:
-    return [f"{name} {{", *(f"  {line}" for line in lines), "}"]
-
-
-def quoted(name: str, values: tuple[str, ...] | list[str]) -> Text:
-    return [f'{name}: "{value}"' for value in values]
+from .pair import Failover
+from .text import Text, block, quoted
 
 
 @dataclass(frozen=True)
@@ -126,8 +118,17 @@ def only(family: int) -> tuple[Backend, ...]:
     return tuple(dataclasses.replace(backend, families=(family,)) for backend in THREE_BACKENDS)
 
 
-DEFAULT_POOLS = (Pool("web"), Pool("web-v4", backends=only(4)), Pool("web-v6", backends=only(6)))
-DEFAULT_SERVICES = tuple(service for access in ACCESSES for service in access.services())
+# A backend without a port is asked on the service's, and the servers know of port 80 alone.
+PORT_80 = tuple(dataclasses.replace(backend, port=80) for backend in THREE_BACKENDS)
+PROXIED_NUMBER = 100
+PROXIED = (Service("web-http", PROXIED_NUMBER, port=8080, protocol="HTTP", pool="proxied"),
+           Service("web-proxy", PROXIED_NUMBER, port=8081, protocol="TCP_PROXY", pool="proxied"))
+
+DEFAULT_POOLS = (Pool("web"), Pool("web-v4", backends=only(4)), Pool("web-v6", backends=only(6)), Pool("proxied", backends=PORT_80))
+DEFAULT_SERVICES = (*(service for access in ACCESSES for service in access.services()), *PROXIED)
+
+
+FAMILIES = (4, 6)
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class Config:
     snat: tuple[int, ...] = ()   # host numbers on the front network
     probe: bool = True
     mtu: int = 1500
+    failover: Failover = Failover()  # of a box that is in a group
     extra: str = field(default="", compare=False)  # written as it is
 
     def with_pool(self, name: str = "web", **changes: Any) -> Config:
@@ -145,22 +147,36 @@ class Config:
         pools = tuple(dataclasses.replace(pool, **changes) if pool.name == name else pool for pool in self.pools)
         return dataclasses.replace(self, pools=pools)
 
-    def text(self) -> str:
-        families = (4, 6)
-        lines = block("interface", [
-            'name: "front"', 'port: "front"', f"mtu: {self.mtu}", *quoted("prefix", at.FRONT),
-            *quoted("address", [at.front(at.GATEWAY_NUMBER, family) for family in families])])
-        lines += block("interface", [
-            'name: "servers"', 'port: "servers"', f"mtu: {self.mtu}", *quoted("prefix", at.SERVERS),
-            *quoted("address", [at.servers(at.GATEWAY_NUMBER, family) for family in families]),
-            "gateway: true", f"egress: {self.egress}",
-            *quoted("snat_address", [at.front(number, family) for number in self.snat for family in families])])
-        for family, prefix in zip(families, ("0.0.0.0/0", "::/0")):
-            lines += block("route", [f'prefix: "{prefix}"', f'next_hop {{ gateway: "{at.front(at.ROUTER_NUMBER, family)}" }}'])
-        for family, prefix in zip(families, at.FAR):
-            lines += block("route", [f'prefix: "{prefix}"', f'next_hop {{ gateway: "{at.front(at.CLIENT_NUMBER, family)}" }}'])
-        lines += block("local_address", ['name: "box-a"', *quoted("prefix", at.LOCAL), 'interface: "servers"'])
+    def text(self, place: at.Place | None = None) -> str:
+        """For a lone box, or for one of a pair: all but that box's own part is the same for both."""
+        lines = [*self.interfaces(place), *self.routes(), *self.local_addresses(place)]
         for entry in (*self.pools, *self.services):
             lines += entry.text()
         lines += ['probe { port: "probe" }'] if self.probe else []
+        lines += [*self.failover.group(place), *self.failover.failover(place)] if place else []
         return "\n".join(lines) + "\n" + self.extra
+
+    def interfaces(self, place: at.Place | None) -> Text:
+        def gateway(text: Any) -> Text:
+            if place:
+                return self.failover.floating(text)
+            return quoted("address", [text(at.GATEWAY_NUMBER, family) for family in FAMILIES])
+
+        own = self.failover.own(place) if place else []
+        front = [] if place and self.failover.alone else gateway(at.front)
+        snat = quoted("snat_address", [at.front(number, family) for number in self.snat for family in FAMILIES])
+        return [*block("interface", ['name: "front"', 'port: "front"', f"mtu: {self.mtu}", *quoted("prefix", at.FRONT), *own, *front]),
+                *block("interface", ['name: "servers"', 'port: "servers"', f"mtu: {self.mtu}", *quoted("prefix", at.SERVERS),
+                                     *gateway(at.servers), "gateway: true", f"egress: {self.egress}", *snat])]
+
+    def routes(self) -> Text:
+        lines: Text = []
+        for ways, number in ((("0.0.0.0/0", "::/0"), at.ROUTER_NUMBER), (at.FAR, at.CLIENT_NUMBER)):
+            for family, prefix in zip(FAMILIES, ways):
+                lines += block("route", [f'prefix: "{prefix}"', f'next_hop {{ gateway: "{at.front(number, family)}" }}'])
+        return lines
+
+    def local_addresses(self, place: at.Place | None) -> Text:
+        if place:
+            return self.failover.local_addresses()
+        return block("local_address", ['name: "box-a"', *quoted("prefix", at.LOCAL), 'interface: "servers"'])

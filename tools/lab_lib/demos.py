@@ -10,6 +10,7 @@ from typing import Callable
 
 from . import addresses as at
 from .config import ACCESSES, THREE_BACKENDS, Config
+from .failover_demo import failover
 from .shell import Refused, wait_for
 from .site import Site
 
@@ -23,7 +24,7 @@ def counted(answers: list[str]) -> str:
 def weights(site: Site) -> None:
     """Weights 3:2:1: six, four and two of twelve requests, in smooth order"""
     backends = tuple(dataclasses.replace(backend, weight=weight) for backend, weight in zip(THREE_BACKENDS, (3, 2, 1)))
-    site.box.reload(Config().with_pool(backends=backends))
+    site.reload(Config().with_pool(backends=backends))
     answers = site.answers(WEB, 12)
     print(f"{' '.join(answers)}\n{counted(answers)}")
 
@@ -99,6 +100,7 @@ def explain(site: Site) -> None:
 DEMOS: dict[str, Callable[[Site], None]] = {
     "weights": weights, "modes": modes, "kill-web": kill_web, "kill-controlplane": kill_controlplane,
     "kill-dataplane": kill_dataplane, "download": download, "explain": explain,
+    "failover": failover,
 }
 
 
@@ -112,8 +114,8 @@ def run_demo(site: Site, name: str) -> None:
     if name not in DEMOS:
         raise Refused(f"there is no demo {name}; there are: {', '.join(DEMOS)}")
     print(f"{DEMOS[name].__doc__}.")
-    own = site.box.config_file.read_text()
+    own = {box: box.config_file.read_text() for box in site.boxes}
     try:
         DEMOS[name](site)
     finally:
-        site.box.put_back(own)
+        site.run_texts(own)

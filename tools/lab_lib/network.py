@@ -2,6 +2,7 @@
 that `remove` cannot find, and a namespace that is not in the record is never touched."""
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from . import addresses as at
@@ -10,8 +11,9 @@ from .shell import Refused, run
 
 
 class Network:
-    def __init__(self, prefix: str, run_dir: Path) -> None:
+    def __init__(self, prefix: str, run_dir: Path, mtu: int = 1500) -> None:
         self.prefix = prefix
+        self.mtu = mtu  # of links that are not given one
         self.record = run_dir / "namespaces"
 
     def namespace(self, host: str) -> str:
@@ -56,11 +58,12 @@ class Network:
         settings = [f"{name}={value}" for name, value in values.items()]
         run("ip", "netns", "exec", self.namespace(host), "sysctl", "-qw", *settings)
 
-    def bridge(self, name: str, number: int, network: str) -> None:
-        """A bridge in `net` that has the router's addresses of this network."""
-        self.ip("net", "link", "add", name, "type", "bridge", "mcast_snooping", "0")
+    def bridge(self, name: str) -> None:
+        """With a MAC of its own: the kernel would take the lowest of its ports, and another one when that host is cut off, so that
+        all others would send to a router that is no more, for a second."""
+        mac = bytes([2, 0]) + zlib.crc32(name.encode()).to_bytes(4, "big")
+        self.ip("net", "link", "add", name, "address", mac.hex(":"), "type", "bridge", "mcast_snooping", "0")
         self.ip("net", "link", "set", name, "up")
-        self.address("net", name, network, number)
 
     def address(self, host: str, interface: str, network: str, number: int) -> None:
         text = getattr(at, network)
@@ -68,8 +71,9 @@ class Network:
             nodad = ["nodad"] if family == 6 else []
             self.ip(host, "addr", "add", f"{text(number, family)}/{at.length(family)}", "dev", interface, *nodad)
 
-    def link(self, host: str, interface: str, peer_host: str, peer: str, mtu: int = 1500) -> None:
+    def link(self, host: str, interface: str, peer_host: str, peer: str, mtu: int = 0) -> None:
         """A veth pair with one queue at each end: DPDK's AF_XDP driver sees no more of them."""
+        mtu = mtu or self.mtu
         count = ["numrxqueues", "1", "numtxqueues", "1"]
         self.ip(host, "link", "add", "name", interface, "mtu", str(mtu), *count, "type", "veth",
                 "peer", "name", peer, "netns", self.namespace(peer_host), "mtu", str(mtu), *count)
@@ -81,6 +85,26 @@ class Network:
 
     def plug(self, host: str, interface: str, bridge: str) -> None:
         """Connects `interface` of a host with a bridge."""
-        peer = f"{bridge.removeprefix('br-')[:5]}-{host}"
-        self.link(host, interface, "net", peer)
-        self.ip("net", "link", "set", peer, "master", bridge)
+        self.link(host, interface, "net", self.bridge_port(host, bridge))
+        self.join(host, bridge)
+
+    def plug_by_wire(self, host: str, interface: str, bridge: str) -> tuple[str, str]:
+        """The same with a gap in between, in `net`: the interfaces at its ends, the host's first, for a Wire to join."""
+        port = self.bridge_port(host, bridge)
+        ends = (f"a-{port}", f"b-{port}")
+        self.link(host, interface, "net", ends[0])
+        self.link("net", ends[1], "net", port)
+        self.join(host, bridge)
+        return ends
+
+    @staticmethod
+    def bridge_port(host: str, bridge: str) -> str:
+        """The name of a host's port at a bridge, in `net`."""
+        return f"{bridge.removeprefix('br-')[:5]}-{host}"
+
+    def join(self, host: str, bridge: str) -> None:
+        self.ip("net", "link", "set", self.bridge_port(host, bridge), "master", bridge)
+
+    def detach(self, host: str, bridge: str) -> None:
+        """Cuts a host off without a word: the link stays up at both ends. join() heals it."""
+        self.ip("net", "link", "set", self.bridge_port(host, bridge), "nomaster")

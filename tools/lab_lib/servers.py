@@ -1,4 +1,4 @@
-"""The servers of a site: on each host nginx, a UDP echo per address, a DNS server, and a decapsulator for tunnels."""
+"""The servers of a site: on each host nginx, a UDP echo, a DNS server, and a decapsulator for tunnels."""
 from __future__ import annotations
 
 import sys
@@ -93,8 +93,7 @@ class Servers:
         self.start_nginx(name)
         self.start_dns(name, addresses)
         direct = [at.front(number, family) for number in DIRECT_NUMBERS for family in (4, 6)]
-        for address in addresses + direct:
-            self.start_echo(name, address)
+        self.spawn(name, "echo", PYTHON, str(Path(__file__).parent / "echo_server.py"), *addresses, *direct)
         self.spawn(name, "decap", PYTHON, str(REPOSITORY / "tests/system/decap.py"), "decap0")
 
     def start_nginx(self, name: str) -> None:
@@ -110,10 +109,6 @@ class Servers:
                    "--user=root", "--pid-file=", "--log-facility=-", "--edns-packet-max=4096",
                    f"--txt-record=whoami.lab,{name}", f"--txt-record=big.lab,{big}",
                    f"--host-record=whoami.lab,{','.join(addresses)}")
-
-    def start_echo(self, name: str, address: str) -> None:
-        family, bind = ("UDP6", f"[{address}]") if ":" in address else ("UDP4", address)
-        self.spawn(name, f"echo-{address}", "socat", "-b65536", f"{family}-RECVFROM:7,bind={bind},fork,reuseaddr", "PIPE")
 
     def spawn(self, host: str, name: str, *command: str) -> None:
         self.processes.start(self.network.namespace(host), host, name, *command)

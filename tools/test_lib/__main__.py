@@ -11,12 +11,14 @@ from .parts import SWAP_TESTS, Outcome, ctest_part, fuzz_part, rules_part, syste
 EPILOG = """\
 tiers:
   --quick   unit tests (preset dev) and the repository rules; under 3 minutes once packages are there
-  (none)    also sanitizers, threads, fuzzing 10 s each, system tests in namespaces; under 25 minutes on 2 cores
+  (none)    also threads, fuzzing 10 s each, system tests in namespaces, and a quarter of the unit tests under sanitizers, which
+            the commit chooses
   --full    also what the default tier samples: every download, all of clang-tidy, every test under each sanitizer, longer fuzzing
 The last line is `N passed, N failed`; the exit code is 0 when nothing failed.
 """
 UNIT = {"unit"}
-FULL_SIZE = {"HEADGATE_COMMITS": "1000"}  # what tests that take a size do in the full tier
+SANITIZED_SHARE = 4  # the default tier builds one unit test in so many once more for the sanitizers: they cost as much as all else
+FULL_SIZE = {"HEADGATE_COMMITS": "1000", "HEADGATE_SCHEDULES": "10000"}  # what tests that take a size do in the full tier
 UNDER_ASAN = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 UNDER_TSAN = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
 
@@ -33,8 +35,9 @@ def parts_of(tier: str) -> list[Part]:
         ("build and ctest (dev)", lambda: ctest_part("dev", everything, whole=True, environment=FULL_SIZE if full else None)),
         ("rules", lambda: rules_part("all" if full else "sample")),
         ("system tests", lambda: system_part(tier)),
-        ("address and undefined behaviour (asan)",
-         lambda: ctest_part("asan", everything if full else UNIT, whole=full, environment=UNDER_ASAN)),
+        # In the fuzzers' tree: its objects are those of the preset asan with coverage besides, and one build is long enough.
+        ("address and undefined behaviour (fuzz)",
+         lambda: ctest_part("fuzz", everything if full else UNIT, whole=full, environment=UNDER_ASAN, share=1 if full else SANITIZED_SHARE)),
         ("threads (tsan)", lambda: ctest_part("tsan", UNIT | {"tsan"}, whole=False, names=None if full else SWAP_TESTS,
                                               environment=UNDER_TSAN)),
         ("fuzzing", lambda: fuzz_part(tier)),
@@ -49,7 +52,7 @@ def main() -> int:
     size.add_argument("--full", dest="tier", action="store_const", const="full")
     parser.add_argument("--only", metavar="WORD", help="only the parts whose name contains WORD")
     arguments = parser.parse_args()
-    total, left_out, times = Outcome(), [], []
+    total, left_out, times, failures = Outcome(), [], [], []
     for name, part in parts_of(arguments.tier):
         if arguments.only and arguments.only not in name:
             left_out.append(f"{name}: not asked for")
@@ -63,12 +66,16 @@ def main() -> int:
         total.passed += outcome.passed
         total.failed += outcome.failed
         left_out += [f"{name}: {entry}" for entry in outcome.left_out]
+        failures += [f"{name}: {entry}" for entry in outcome.failures]
     print("\n".join(times))
     if arguments.tier == "quick":
         left_out.append("sanitizers, threads, fuzzing, system tests, clang-tidy")
     if left_out:
         print(f"Left out by tier {arguments.tier}:")
         print("\n".join(f"  {entry}" for entry in left_out))
+    if failures:  # again, since what they said when they failed is far above
+        print("Failed:")
+        print("\n".join(f"  {entry}" for entry in failures))
     print(f"{total.passed} passed, {total.failed} failed", flush=True)
     return 1 if total.failed else 0
 

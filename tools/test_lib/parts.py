@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -14,7 +15,8 @@ JOBS = os.cpu_count() or 2
 PYTHON = "/usr/bin/python3"
 FUZZ_SECONDS = {"default": 10, "full": 120}
 FUZZ_JUDGES = ("tests/fuzz/coverage", "tests/fuzz/planted")  # is the corpus good, and is a bug found at all?
-SWAP_TESTS = re.compile(r"snapshot|mailbox|publisher|runner|telemetry|base", re.IGNORECASE)  # what threads share
+SWAP_TESTS = re.compile(r"snapshot|mailbox|publisher|runner|telemetry|base|health", re.IGNORECASE)  # what threads share
+TELLING = re.compile(r"error|failure|failed|assert|summary|timeout|stopped after", re.IGNORECASE)  # lines that say what was wrong
 
 
 @dataclass
@@ -22,10 +24,13 @@ class Outcome:
     passed: int = 0
     failed: int = 0
     left_out: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)  # what failed, with the first lines that say why
 
     def fail(self, text: str) -> Outcome:
         print(f"FAIL {text}", flush=True)
         self.failed += 1
+        name, _, said = text.partition("\n")
+        self.failures.append("\n    ".join([name, *[line.strip() for line in said.splitlines() if TELLING.search(line)][:3]]))
         return self
 
 
@@ -44,8 +49,7 @@ def command(*arguments: str, timeout: float = 3600) -> subprocess.CompletedProce
 def configure(preset: str, outcome: Outcome) -> bool:
     done = command("cmake", "--preset", preset)
     if done.returncode != 0:
-        print(done.stdout[-4000:])
-        outcome.fail(f"cmake --preset {preset}")
+        outcome.fail(f"cmake --preset {preset}\n{done.stdout[-4000:]}")
     return done.returncode == 0
 
 
@@ -55,8 +59,7 @@ def build(preset: str, targets: list[str], outcome: Outcome) -> bool:
     done = command("cmake", "--build", "--preset", preset, *chosen, "--", "-k", "0")
     if done.returncode != 0:
         errors = [line for line in done.stdout.splitlines() if re.search(r"error|FAILED|undefined", line)]
-        print("\n".join(errors[:40]) or done.stdout[-4000:])
-        outcome.fail(f"cmake --build --preset {preset}")
+        outcome.fail(f"cmake --build --preset {preset}\n" + ("\n".join(errors[:40]) or done.stdout[-4000:]))
     return done.returncode == 0
 
 
@@ -99,14 +102,23 @@ def run_ctest(preset: str, tests: list[CTest], outcome: Outcome, environment: di
     outcome.passed += passed
 
 
+def sampled(tests: list[CTest], share: int) -> list[CTest]:
+    """One in `share`, chosen by the commit, so that a run can be repeated and all have their turn."""
+    if share == 1 or not tests:
+        return tests
+    head = command("git", "-c", "safe.directory=*", "rev-parse", "HEAD").stdout
+    return random.Random(head).sample(tests, -(-len(tests) // share))
+
+
 def ctest_part(preset: str, labels: set[str], whole: bool, names: re.Pattern[str] | None = None,
-               environment: dict[str, str] | None = None) -> Outcome:
+               environment: dict[str, str] | None = None, share: int = 1) -> Outcome:
     """Builds a preset (whole, or only its tests) and runs the tests that have one of the labels (empty: all of them)."""
     outcome = Outcome()
     if not configure(preset, outcome):
         return outcome
     tests = known_tests(preset)
-    chosen = [test for test in tests if (not labels or labels & set(test.labels)) and (names is None or names.search(test.name))]
+    chosen = sampled([test for test in tests if (not labels or labels & set(test.labels)) and (names is None or names.search(test.name))],
+                     share)
     build(preset, [] if whole else sorted({test.target for test in chosen}), outcome)
     run_ctest(preset, chosen, outcome, environment)
     outcome.left_out = [f"{test.name} ({', '.join(test.labels)}) in build/{preset}" for test in tests if test not in chosen]
@@ -130,7 +142,7 @@ def fuzz_part(tier: str) -> Outcome:
     for target in targets:
         fuzz_one(target, FUZZ_SECONDS[tier], outcome)
     for script in FUZZ_JUDGES:
-        done = command(script, timeout=300)
+        done = command(script, timeout=900)
         print("".join(f"     {line}\n" for line in done.stdout.splitlines()[-3:]), end="")
         if done.returncode == 0:
             outcome.passed += 1
@@ -169,6 +181,7 @@ def rules_part(tidy: str) -> Outcome:
     if not summary:
         return outcome.fail("tools/rules did not finish")
     outcome.passed, outcome.failed = int(summary[1]), int(summary[2])
+    outcome.failures = [": ".join(pair) for pair in re.findall(r"^FAIL (.*)\n +(.*)$", done.stdout, re.MULTILINE)]
     if tidy != "all":
         outcome.left_out = [f"clang-tidy of {'every' if tidy == 'none' else 'most'} source"]
     return outcome
@@ -186,8 +199,10 @@ def system_part(tier: str) -> Outcome:
     if not report.exists():
         return outcome.fail("pytest did not finish")
     for case in ElementTree.parse(report).getroot().iter("testcase"):
-        if case.find("failure") is not None or case.find("error") is not None:
+        if (fault := case.find("failure")) is not None or (fault := case.find("error")) is not None:
             outcome.failed += 1
+            message = (fault.get("message") or "").partition("\n")[0]
+            outcome.failures.append(f"{case.get('classname')}::{case.get('name')}\n    {message}")
         elif (skipped := case.find("skipped")) is not None:
             outcome.left_out.append(f"{case.get('name')}: {skipped.get('message')}")
         else:
