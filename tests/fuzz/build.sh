@@ -1,4 +1,4 @@
-# Sourced by the scripts here. Builds a packet fuzz program straight from its sources: a few files, a few seconds, no
+# Sourced by the scripts here. Builds a fuzz program straight from its sources: a few files, a few seconds, no
 # configure step and nothing of DPDK or gRPC.
 set -euo pipefail
 fuzz_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,6 +10,7 @@ trap 'rm -rf "$work"' EXIT
 
 packet_sources=("$root"/dataplane/base/{ip,tuple}.cc
                 "$root"/dataplane/packet/{packet_info,parse,summary,extension_headers,quoted,checksum,mss,build,build_neighbor,build_icmp}.cc)
+http_sources=("$root"/dataplane/http/{scan,reason,fields,host,path,framing,request_parser,response_parser,chunked,head_writer,header_rules,forwarded,rewrite,route,cookie,error_page,access_log}.cc)
 
 # build OUTPUT SOURCE... -- FLAGS...
 build() {
