@@ -141,7 +141,8 @@ void Director::hear_claim(Entry& entry, const GroupWord* word) {
 // adverts arrive (RFC 9568 6.4.3). One rule for both paths, whichever heals first: with two, both boxes could give way
 // at once. Equal priorities, which validation refuses, may be those of two configurations that are not agreed: box B,
 // if adverts have not told them apart by their addresses before.
-bool Director::gives_way(const GroupRules& rules, Entry& entry, const GroupWord* word, Time now) const {
+bool Director::gives_way(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now) const {
+  const GroupWord* word = rules_.pair && peer.link_up && peer.heard ? peer.word.find(rules.name) : nullptr;
   const dp::GroupState* ours = state_of(rules.name);
   const bool both = word != nullptr && word->state == PeerState::active && ours != nullptr &&
                     ours->role() == dp::ROLE_ACTIVE && entry.phase == Phase::none;
@@ -151,7 +152,8 @@ bool Director::gives_way(const GroupRules& rules, Entry& entry, const GroupWord*
   }
   if (!entry.both_since) entry.both_since = now;
   const bool lower = ours->priority() != word->priority ? ours->priority() < word->priority : rules_.side == "B";
-  return now - *entry.both_since >= kBothFor && lower;
+  // As last heard: to have heard nothing for so long is no claim.
+  return *peer.heard - *entry.both_since >= kBothFor && lower;
 }
 
 const dp::GroupState* Director::state_of(const std::string& group) const {
@@ -223,7 +225,7 @@ void Director::fill(const GroupRules& rules, Entry& entry, const PeerView& peer,
   const GroupWord* word = peer.link_up ? peer.word.find(rules.name) : nullptr;
   out.set_paused(entry.paused || (word != nullptr && word->paused));  // on one box is on both
   hear_claim(entry, rules_.pair ? word : nullptr);
-  out.set_yield(entry.phase == Phase::yielding || gives_way(rules, entry, rules_.pair ? word : nullptr, now));
+  out.set_yield(entry.phase == Phase::yielding || gives_way(rules, entry, peer, now));
   if (entry.claim_us != 0) out.set_peer_lease_us(entry.claim_us);
   out.set_take(entry.arming != 0 && now < entry.arming_until && health != HealthClass::fault);
   out.set_peer(static_cast<dp::PeerState>(rules_.pair ? peer.state_of(rules.name) : PeerState::unknown));

@@ -148,7 +148,7 @@ class Director {
   void step_take(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now);
   void vouch(Entry& entry, const dataplane::v1::GroupState& state, Time now);
   void hear_claim(Entry& entry, const GroupWord* word);
-  bool gives_way(const GroupRules& rules, Entry& entry, const GroupWord* word, Time now) const;
+  bool gives_way(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now) const;
   void fill(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now, dataplane::v1::GroupInput& out);
   GroupWord word_of(const GroupRules& rules, const Entry& entry, Time now) const;
 
