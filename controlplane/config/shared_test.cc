@@ -4,12 +4,12 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <random>
 
 #include "controlplane/api/options.pb.h"
 #include "controlplane/config/print.h"
 #include "controlplane/config/tree.h"
+#include "dataplane/base/test_seed.h"
 
 namespace headgate::config {
 namespace {
@@ -109,8 +109,7 @@ void fill_randomly(google::protobuf::Message& message, std::mt19937& random, int
 }
 
 TEST(Merge, NeverChangesWhatIsShared) {
-  const char* given = std::getenv("HEADGATE_SEED");
-  const unsigned seed = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
+  const auto seed = static_cast<unsigned>(test_seed());
   SCOPED_TRACE("HEADGATE_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   unsigned different = 0;

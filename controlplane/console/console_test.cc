@@ -11,6 +11,7 @@
 #include "controlplane/console/names.h"
 #include "controlplane/console/pairing.h"
 #include "controlplane/console/table.h"
+#include "dataplane/base/test_seed.h"
 
 namespace headgate::console {
 namespace {
@@ -70,9 +71,7 @@ TEST(Table, LaysWhatIsStillTooWideOverSeveralLinesInColumns) {
 }
 
 TEST(Table, LosesNothingAtAnyWidth) {
-  const std::uint64_t seed = std::getenv("HEADGATE_SEED") != nullptr
-                                 ? std::strtoull(std::getenv("HEADGATE_SEED"), nullptr, 10)
-                                 : std::random_device{}();
+  const std::uint64_t seed = test_seed();
   std::mt19937_64 random(seed);
   for (int round = 0; round < 2000; ++round) {
     Table table({"A", ">B", "C", "!D", ">E", "F"});

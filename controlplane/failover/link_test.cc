@@ -2,12 +2,12 @@
 
 #include <google/protobuf/stubs/logging.h>
 
-#include <cstdlib>
 #include <random>
 #include <thread>
 
 #include "controlplane/failover/link_words.h"
 #include "controlplane/failover/test_boxes.h"
+#include "dataplane/base/test_seed.h"
 
 namespace headgate::failover {
 namespace {
@@ -94,8 +94,7 @@ TEST(Words, WhatCannotBeIsNotBelieved) {
 }
 
 TEST(Frames, ComeOutWholeWhateverThePieces) {
-  const char* given = std::getenv("HEADGATE_SEED");
-  const unsigned seed = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
+  const auto seed = static_cast<unsigned>(test_seed());
   SCOPED_TRACE("HEADGATE_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   std::string bytes;
@@ -134,8 +133,7 @@ TEST(Frames, ALengthOutOfBoundsTakesNoMemory) {
 }
 
 TEST(Frames, GarbageIsAFaultAndNothingElse) {
-  const char* given = std::getenv("HEADGATE_SEED");
-  const unsigned seed = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
+  const auto seed = static_cast<unsigned>(test_seed());
   SCOPED_TRACE("HEADGATE_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   Envelope envelope;

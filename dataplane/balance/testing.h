@@ -2,21 +2,19 @@
 #pragma once
 
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "dataplane/balance/balancer.h"
+#include "dataplane/base/test_seed.h"
 #include "dataplane/snapshot/testing.h"
 
 namespace headgate::balance::testing {
 
 // HEADGATE_SEED replays a failure.
 inline std::uint64_t printed_seed() {
-  const char* given = std::getenv("HEADGATE_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  const std::uint64_t seed = test_seed();
   std::printf("HEADGATE_SEED=%llu\n", static_cast<unsigned long long>(seed));
   return seed;
 }

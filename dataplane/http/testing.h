@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "dataplane/base/test_seed.h"
 #include "dataplane/http/chunked.h"
 #include "dataplane/http/request_parser.h"
 #include "dataplane/http/response_parser.h"
@@ -18,8 +18,7 @@ namespace headgate::http::testing {
 
 // Another seed each time, printed; HEADGATE_SEED replays a failure.
 inline std::uint64_t seed() {
-  const char* given = std::getenv("HEADGATE_SEED");
-  const std::uint64_t value = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  const std::uint64_t value = test_seed();
   std::printf("HEADGATE_SEED=%llu\n", static_cast<unsigned long long>(value));
   return value;
 }

@@ -2,25 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <random>
 #include <vector>
 
 #include "dataplane/base/byte_order.h"
 #include "dataplane/base/rng.h"
+#include "dataplane/base/test_seed.h"
 #include "dataplane/packet/testing.h"
 
 namespace headgate::packet {
 namespace {
 
 using testing::ip;
-
-// A new seed each run, printed by a failure; HEADGATE_SEED replays one.
-std::uint64_t seed() {
-  const char* given = std::getenv("HEADGATE_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-}
 
 std::vector<std::uint8_t> random_bytes(Rng& rng, std::size_t length) {
   std::vector<std::uint8_t> bytes(length);
@@ -52,7 +45,7 @@ TEST(Checksum, MatchesTheExampleOfRfc1071) {
 }
 
 TEST(Checksum, AgreesWithThePlainSumForEveryLengthAndAlignment) {
-  const std::uint64_t s = seed();
+  const std::uint64_t s = test_seed();
   SCOPED_TRACE(::testing::Message() << "HEADGATE_SEED=" << s);
   Rng rng(s);
   for (std::size_t length = 0; length < 200; ++length) {
@@ -98,7 +91,7 @@ TEST(Checksum, AdjustsTheExampleOfRfc1624) {
 
 // A packet is never all zero (its pseudo header is not), which is where ones' complement would have two answers.
 TEST(Checksum, IncrementalUpdateEqualsFullRecomputation) {
-  const std::uint64_t s = seed();
+  const std::uint64_t s = test_seed();
   SCOPED_TRACE(::testing::Message() << "HEADGATE_SEED=" << s);
   Rng rng(s);
   for (int round = 0; round < 20000; ++round) {

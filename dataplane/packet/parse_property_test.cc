@@ -1,10 +1,9 @@
 // What holds for every frame: nothing outside is read, and a shorter view never gives a different answer.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <random>
 
 #include "dataplane/base/rng.h"
+#include "dataplane/base/test_seed.h"
 #include "dataplane/packet/build.h"
 #include "dataplane/packet/packet_info.h"
 #include "dataplane/packet/testing.h"
@@ -14,11 +13,6 @@ namespace {
 
 using testing::Frame;
 using testing::FrameSpec;
-
-std::uint64_t seed() {
-  const char* given = std::getenv("HEADGATE_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-}
 
 std::vector<Frame> valid_frames() {
   std::vector<Frame> frames;
@@ -123,7 +117,7 @@ TEST(ParseProperty, AWindowAnswersLikeTheWholeOrNotAtAll) {
 }
 
 TEST(ParseProperty, DamagedFramesNeverLeadOutside) {
-  const std::uint64_t s = seed();
+  const std::uint64_t s = test_seed();
   SCOPED_TRACE(::testing::Message() << "HEADGATE_SEED=" << s);
   Rng rng(s);
   const auto frames = valid_frames();

@@ -1,11 +1,11 @@
 // Random commits while traffic flows; nobody may notice. HEADGATE_COMMITS=N makes N commits (default 100);
 // HEADGATE_SEED=S replays seed S, which is drawn anew each run otherwise.
+#include "dataplane/base/test_seed.h"
 #include "tests/sim/commits.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <random>
 
 namespace headgate::sim {
 namespace {
@@ -42,7 +42,7 @@ void add_servers(Box& box) {
 }
 
 TEST(Commits, NoPacketAndNoConnectionIsLost) {
-  const std::uint64_t seed = number("HEADGATE_SEED", std::random_device{}());
+  const std::uint64_t seed = test_seed();
   const auto count = static_cast<unsigned>(number("HEADGATE_COMMITS", 100));
   const Plan plan = plan_of(seed, count);
   auto owned = std::make_unique<Commits>(seed, count, kPauseMax);

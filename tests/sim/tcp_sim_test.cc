@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
-#include <random>
 
+#include "dataplane/base/test_seed.h"
 #include "dataplane/tcp/isn.h"
 #include "tests/sim/tcp_net.h"
 #include "tests/sim/tcp_relay.h"
@@ -264,7 +264,7 @@ TEST(TcpSchedules, EveryTransferEndsAndNoInvariantBreaks) {
     EXPECT_EQ(run_schedule(seed), "");
     return;
   }
-  const std::uint64_t base = std::random_device{}() * 0x100000000ull, count = number("HEADGATE_SCHEDULES", 300);
+  const std::uint64_t base = base_seed() << 32, count = number("HEADGATE_SCHEDULES", 300);
   for (std::uint64_t i = 1; i <= count; ++i) {
     ASSERT_EQ(run_schedule(base + i), "") << "HEADGATE_SEED=" << base + i;
   }
@@ -336,7 +336,7 @@ TEST(TcpRelaySchedules, WhatIsSplicedArrivesWholeOverBadNetworks) {
     EXPECT_EQ(run(seed), "");
     return;
   }
-  const std::uint64_t base = std::random_device{}() * 0x100000000ull;
+  const std::uint64_t base = base_seed() << 32;
   for (std::uint64_t i = 1; i <= number("HEADGATE_SCHEDULES", 300) / 3; ++i) {
     ASSERT_EQ(run(base + i), "") << "HEADGATE_SEED=" << base + i;
   }

@@ -1,18 +1,16 @@
+#include "dataplane/base/test_seed.h"
 #include "tests/wire/direction.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <random>
 #include <string>
 
 namespace headgate::wire {
 namespace {
 
 std::uint64_t chosen_seed() {
-  const char* given = std::getenv("HEADGATE_SEED");
-  const std::uint64_t seed = given ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  const std::uint64_t seed = test_seed();
   std::printf("HEADGATE_SEED=%llu\n", static_cast<unsigned long long>(seed));
   return seed;
 }
