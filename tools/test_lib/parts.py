@@ -16,7 +16,8 @@ PYTHON = "/usr/bin/python3"
 FUZZ_SECONDS = {"default": 10, "full": 120}
 FUZZ_JUDGES = ("tests/fuzz/coverage", "tests/fuzz/planted")  # is the corpus good, and is a bug found at all?
 SWAP_TESTS = re.compile(r"snapshot|mailbox|publisher|runner|telemetry|base|health", re.IGNORECASE)  # what threads share
-TELLING = re.compile(r"error|failure|failed|assert|summary|timeout|stopped after", re.IGNORECASE)  # lines that say what was wrong
+TELLING = re.compile(r"error|failure|failed|assert|summary|timeout|stopped after|HEADGATE_SEED", re.IGNORECASE)  # lines that say what was wrong
+PASSED = re.compile(r"^\[ +(RUN|OK) ")  # whatever the name of the test is
 
 
 @dataclass
@@ -30,7 +31,8 @@ class Outcome:
         print(f"FAIL {text}", flush=True)
         self.failed += 1
         name, _, said = text.partition("\n")
-        self.failures.append("\n    ".join([name, *[line.strip() for line in said.splitlines() if TELLING.search(line)][:3]]))
+        telling = [line.strip()[:300] for line in said.splitlines() if TELLING.search(line) and not PASSED.match(line)]
+        self.failures.append("\n    ".join([name, *telling[:6]]))
         return self
 
 
@@ -80,6 +82,12 @@ def known_tests(preset: str) -> list[CTest]:
     return tests
 
 
+def failed_tests(output: str) -> str:
+    """Of what a GoogleTest program said, that which belongs to the tests that failed; everything when it is not of that form."""
+    tests = re.findall(r"^\[ RUN +\].*?^\[ +(?:OK|FAILED) +\][^\n]*\n", output, re.MULTILINE | re.DOTALL)
+    return "".join(test for test in tests if "\n[  FAILED  ]" in test) or output
+
+
 def run_ctest(preset: str, tests: list[CTest], outcome: Outcome, environment: dict[str, str] | None = None) -> None:
     if not tests:
         return
@@ -98,16 +106,24 @@ def run_ctest(preset: str, tests: list[CTest], outcome: Outcome, environment: di
         if case.get("status") == "run":
             passed += 1
         else:
-            outcome.fail(f"{preset}: {case.get('name')}\n{(case.findtext('system-out') or '')[-3000:]}")
+            outcome.fail(f"{preset}: {case.get('name')}\n{failed_tests(case.findtext('system-out') or '')[-6000:]}")
     outcome.passed += passed
+
+
+def head() -> str:
+    return command("git", "-c", "safe.directory=*", "rev-parse", "HEAD").stdout
+
+
+def seeds_of_the_commit() -> dict[str, str]:
+    """Where random tests begin, unless all they could find is wanted: two runs of one commit are the same run."""
+    return {"HEADGATE_BASE_SEED": str(random.Random(head()).getrandbits(32))}
 
 
 def sampled(tests: list[CTest], share: int) -> list[CTest]:
     """One in `share`, chosen by the commit, so that a run can be repeated and all have their turn."""
     if share == 1 or not tests:
         return tests
-    head = command("git", "-c", "safe.directory=*", "rev-parse", "HEAD").stdout
-    return random.Random(head).sample(tests, -(-len(tests) // share))
+    return random.Random(head()).sample(tests, -(-len(tests) // share))
 
 
 def ctest_part(preset: str, labels: set[str], whole: bool, names: re.Pattern[str] | None = None,
