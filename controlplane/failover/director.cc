@@ -123,13 +123,14 @@ void Director::vouch(Entry& entry, const dp::GroupState& state, Time now) {
   entry.lease_us = state.lease_us() > 0 ? static_cast<std::uint64_t>(state.lease_us()) : 2ull * state.interval_us();
 }
 
-void Director::hear_claim(Entry& entry, const GroupWord* word) {
+void Director::hear_claim(Entry& entry, const GroupWord* word, Time now) {
   if (word == nullptr || word->state != PeerState::active) {
     entry.claim_us = 0;
     return;
   }
   if (word->vouched != entry.claim) {
     entry.claim = word->vouched;
+    entry.claimed_at = now;
     entry.claim_us = word->lease_us;
     entry.claim_version = 0;
   } else if (entry.claim_version != 0 && delivered_ >= entry.claim_version) {
@@ -141,8 +142,7 @@ void Director::hear_claim(Entry& entry, const GroupWord* word) {
 // adverts arrive (RFC 9568 6.4.3). One rule for both paths, whichever heals first: with two, both boxes could give way
 // at once. Equal priorities, which validation refuses, may be those of two configurations that are not agreed: box B,
 // if adverts have not told them apart by their addresses before.
-bool Director::gives_way(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now) const {
-  const GroupWord* word = rules_.pair && peer.link_up && peer.heard ? peer.word.find(rules.name) : nullptr;
+bool Director::gives_way(const GroupRules& rules, Entry& entry, const GroupWord* word, Time now) const {
   const dp::GroupState* ours = state_of(rules.name);
   const bool both = word != nullptr && word->state == PeerState::active && ours != nullptr &&
                     ours->role() == dp::ROLE_ACTIVE && entry.phase == Phase::none;
@@ -150,10 +150,11 @@ bool Director::gives_way(const GroupRules& rules, Entry& entry, const PeerView& 
     entry.both_since.reset();
     return false;
   }
-  if (!entry.both_since) entry.both_since = now;
+  if (!entry.both_since && entry.claimed_at == now) entry.both_since = now;
+  if (!entry.both_since) return false;
   const bool lower = ours->priority() != word->priority ? ours->priority() < word->priority : rules_.side == "B";
-  // As last heard: to have heard nothing for so long is no claim.
-  return *peer.heard - *entry.both_since >= kBothFor && lower;
+  // From claim to claim: a peer that is heard no more claims nothing, nor does one whose dataplane stopped vouching.
+  return entry.claimed_at - *entry.both_since >= kBothFor && lower;
 }
 
 const dp::GroupState* Director::state_of(const std::string& group) const {
@@ -224,8 +225,8 @@ void Director::fill(const GroupRules& rules, Entry& entry, const PeerView& peer,
   out.set_not_eligible(rules_.pair && peer.hold_back);
   const GroupWord* word = peer.link_up ? peer.word.find(rules.name) : nullptr;
   out.set_paused(entry.paused || (word != nullptr && word->paused));  // on one box is on both
-  hear_claim(entry, rules_.pair ? word : nullptr);
-  out.set_yield(entry.phase == Phase::yielding || gives_way(rules, entry, peer, now));
+  hear_claim(entry, rules_.pair ? word : nullptr, now);
+  out.set_yield(entry.phase == Phase::yielding || gives_way(rules, entry, rules_.pair ? word : nullptr, now));
   if (entry.claim_us != 0) out.set_peer_lease_us(entry.claim_us);
   out.set_take(entry.arming != 0 && now < entry.arming_until && health != HealthClass::fault);
   out.set_peer(static_cast<dp::PeerState>(rules_.pair ? peer.state_of(rules.name) : PeerState::unknown));

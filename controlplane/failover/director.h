@@ -29,7 +29,7 @@ inline constexpr std::chrono::milliseconds kAskFor{4000};   // both of the above
 inline constexpr std::chrono::milliseconds kTakeFor{4000};  // how long a peer's offer is believed
 // Signs of life to the dataplane. Those of a box that serves bring back what is left of its lease, for the peer: as
 // often as it advertises, since a claim holds for two intervals at least (vrrp/group.h, Input::peer_lease).
-inline constexpr std::chrono::milliseconds kSignEvery{250}, kSignLeast{20};
+inline constexpr std::chrono::milliseconds kSignEvery{250}, kSignLeast{10};
 // A claim is new at most so often, and twice an interval: two boxes that both claim must not race.
 inline constexpr std::chrono::milliseconds kVouchEvery{100};
 inline constexpr std::chrono::milliseconds kBothFor{700};  // both active for so long: the election cannot tell
@@ -133,7 +133,8 @@ class Director {
     // The peer's claim: its number, and what is left until our dataplane took it (0: it has), by the input of
     // `version`.
     std::uint64_t claim = 0, claim_us = 0, claim_version = 0;
-    std::optional<Time> both_since;  // both boxes say that they are active
+    Time claimed_at{};               // when we heard the last new one
+    std::optional<Time> both_since;  // the first one since both boxes say that they are active
   };
   using Role = dataplane::v1::GroupRole;
 
@@ -147,8 +148,8 @@ class Director {
   void step_ask(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now, std::vector<Note>& notes);
   void step_take(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now);
   void vouch(Entry& entry, const dataplane::v1::GroupState& state, Time now);
-  void hear_claim(Entry& entry, const GroupWord* word);
-  bool gives_way(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now) const;
+  void hear_claim(Entry& entry, const GroupWord* word, Time now);
+  bool gives_way(const GroupRules& rules, Entry& entry, const GroupWord* word, Time now) const;
   void fill(const GroupRules& rules, Entry& entry, const PeerView& peer, Time now, dataplane::v1::GroupInput& out);
   GroupWord word_of(const GroupRules& rules, const Entry& entry, Time now) const;
 

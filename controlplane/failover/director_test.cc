@@ -84,7 +84,7 @@ TEST_F(DirectorTest, OfTwoThatServeTheLowerPriorityGivesWay) {
   b.role = dp::ROLE_ACTIVE;
   run(kBothFor - 20ms);
   EXPECT_EQ(b.role, dp::ROLE_ACTIVE) << "the election may tell by itself";
-  run(50ms);
+  run(120ms);
   EXPECT_EQ(b.role, dp::ROLE_BACKUP);
   EXPECT_EQ(a.role, dp::ROLE_ACTIVE);
   run(2s);
@@ -104,7 +104,7 @@ TEST_F(DirectorTest, WhatAPeerSaidBeforeItWentSilentIsNoClaim) {
 TEST_F(DirectorTest, OfTwoActiveBoxesWithEqualPrioritiesBoxBGivesWay) {
   b.role = dp::ROLE_ACTIVE;
   b.priority = a.priority;
-  run(kBothFor + 50ms);
+  run(kBothFor + 120ms);
   EXPECT_EQ(a.role, dp::ROLE_ACTIVE);
   EXPECT_EQ(b.role, dp::ROLE_BACKUP);
 }
@@ -504,7 +504,7 @@ TEST_F(DirectorTest, NoScheduleLeavesASwitchHalfDone) {
     }
     EXPECT_EQ((a.role == dp::ROLE_ACTIVE) + (b.role == dp::ROLE_ACTIVE), 1);
   }
-  EXPECT_GT(switches, 10u) << "some must have succeeded, or this proves nothing";
+  EXPECT_GT(switches, 5u) << "some must have succeeded, or this proves nothing";
 }
 
 }  // namespace

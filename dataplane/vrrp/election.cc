@@ -7,13 +7,11 @@
 //   missing   dead or in fault            promote at once, when it lived by the HA link a moment before and was not
 //                                         heard again since; else after the down interval
 //   missing   active, its lease holds     stay, whatever witnesses say. Who is cut off is for the peer to find out,
-//   whose
-//                                         health then says fault; two boxes that both reach their gateways and not each
-//                                         other would otherwise both forward
+//                                         whose health then says fault; two boxes that both reach their gateways and
+//                                         not each other would otherwise both forward
 //   missing   active, its lease is over   as silent: its dataplane is stopped
 //   missing   backup                      promote after the down interval; if we never heard it, too, later by
-//   priority,
-//                                         so that the HA link can say who was first
+//                                         priority, so that the HA link can say who was first
 //   missing   silent                      promote after the down interval if a witness answers or none is configured;
 //                                         all silent: only if no peer was there since our start
 #include <algorithm>
@@ -42,7 +40,8 @@ void Group::hear_of_peer(const Input& old, Nanos now) {
   const PeerState peer = input_.peer;
   if (peer == PeerState::active) {
     if (input_.peer_lease != 0) {
-      claimed_until_ = now + input_.peer_lease + learned_;
+      // It may have been renewed until the next claim was due, an interval after this one.
+      claimed_until_ = now + std::max(input_.peer_lease, 2 * learned_) + learned_;
     } else if (old.peer != PeerState::active) {
       claimed_until_ = now + kDownIntervals * learned_;
     }
@@ -122,10 +121,12 @@ void Group::promote(Nanos now) {
   if (guard_until_ == 0) announce();
 }
 
-// The peer lives and is not active, as far as we know: it may take the group in this moment, too. We claim it, and wait
-// for what it has to say before the first frame is forwarded.
+// The peer lives and is not active, as far as we know: it may take the group in this moment, too. So may one of which
+// nothing is known, unless it was heard as active and fell silent since: both boxes may just have started, or gone on
+// after a stop. We claim it, and wait for what it has to say before the first frame is forwarded.
 void Group::contend(Nanos now) {
-  if (!config_.has_peer || input_.peer != PeerState::backup || peer_resigned_) return;
+  const bool may_take = input_.peer == PeerState::backup || (input_.peer == PeerState::unknown && !due_heard_);
+  if (!config_.has_peer || !may_take || peer_resigned_) return;
   guard_until_ = now + kClaimDelay;
   guard_limit_ = now + (kDownIntervals + 1) * learned_;
 }

@@ -135,6 +135,21 @@ TEST(PromotionTable, APeerThatMayTakeItAtOnceHasAMomentToSaySo) {
   EXPECT_EQ(worse.cause(), "the HA link says that the peer took the group, too");
 }
 
+TEST(PromotionTable, WithoutAWordOfThePeerSinceOurOwnStartOrStopItMayTakeItInTheSameMoment) {
+  Bench started;
+  started.run(3 * kSecond + kDown);
+  EXPECT_EQ(started.role(), Role::active);
+  EXPECT_FALSE(started.forwards());
+  started.run(kClaimDelay);
+  EXPECT_TRUE(started.forwards());
+
+  Bench fell_silent;
+  fell_silent.become_backup();
+  fell_silent.hear(90);
+  fell_silent.run(kDown);
+  EXPECT_TRUE(fell_silent.forwards());
+}
+
 TEST(PromotionTable, WhenTheHaLinkFallsSilentAmongTurnsTheDownIntervalBeginsAnew) {
   Bench box;
   box.input({.peer = PeerState::backup});
@@ -269,7 +284,9 @@ TEST(PromotionTable, AClaimIsRenewedByBeingSaidAnew) {
     box.run(50 * kMs);
   }
   EXPECT_EQ(box.role(), Role::backup);
-  box.run(200 * kMs);
+  box.run(250 * kMs - 1);  // 300 ms after the last claim: it may have been renewed until the next one was due
+  EXPECT_EQ(box.role(), Role::backup);
+  box.run(1);
   EXPECT_EQ(box.role(), Role::active);
 }
 

@@ -101,9 +101,9 @@ struct Input {
   bool take = false;          // the peer is about to yield: its priority 0 promotes at once
   PeerState peer = PeerState::unknown;
   // With PeerState::active: what was left of its lease when it said so; two intervals when it became active and no
-  // advert was accepted yet. While that holds, and an interval more, we never promote ourselves, whatever else is
-  // missing: say it anew as often as the peer's dataplane does, and only then. An active peer whose lease is over is
-  // `unknown`. 0: the peer does not say. Then its word holds for three intervals from the change to `active` on and no
+  // advert was accepted yet. While that holds (two intervals at least, since it may be renewed at once), and an interval
+  // more, until the next claim is due, we never promote ourselves, whatever else is missing: say it anew as often as the
+  // peer's dataplane does, and only then. An active peer whose lease is over is `unknown`. 0: the peer does not say. Then its word holds for three intervals from the change to `active` on and no
   // longer, or a stopped dataplane under a living control plane would keep the group for ever.
   Nanos peer_lease = 0;
   Witness witness = Witness::none;
