@@ -107,8 +107,23 @@ Message* entry_of(Message& parent, const FieldDescriptor& list, const std::strin
   return entry;
 }
 
-// Follows the words as far as they go. make: entries that are missing are made.
-Result<Place> follow(Message& config, const Words& words, bool make) {
+// The first part of a path that was not there and was made; everything made after it is inside of it.
+struct Made {
+  Message* parent = nullptr;
+  const FieldDescriptor* field = nullptr;
+  void note(Message& by, const FieldDescriptor& part) {
+    if (parent == nullptr) *this = {&by, &part};
+  }
+  void undo() const {
+    if (parent == nullptr) return;
+    const auto* r = parent->GetReflection();
+    field->is_repeated() ? r->RemoveLast(parent, field) : r->ClearField(parent, field);
+  }
+};
+
+// Follows the words as far as they go. made: what is missing is made, and noted there; null: an error.
+Result<Place> follow(Message& config, const Words& words, Made* made) {
+  const bool make = made != nullptr;
   Place place;
   place.message = &config;
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -130,7 +145,10 @@ Result<Place> follow(Message& config, const Words& words, bool make) {
     }
     const auto* r = place.message->GetReflection();
     if (!field->is_repeated()) {
-      if (!make && !r->HasField(*place.message, field)) return fail(field->name() + " is not set");
+      if (!r->HasField(*place.message, field)) {
+        if (!make) return fail(field->name() + " is not set");
+        made->note(*place.message, *field);
+      }
       place.via = field;
       place.key.clear();
       place.message = r->MutableMessage(place.message, field);
@@ -143,7 +161,9 @@ Result<Place> follow(Message& config, const Words& words, bool make) {
       if (const std::string problem = key == nullptr ? "" : value_problem(*key, words[i]); !problem.empty())
         return fail(problem);
     }
+    const int before = r->FieldSize(*place.message, field);
     Message* entry = entry_of(*place.message, *field, words[i], make);
+    if (make && r->FieldSize(*place.message, field) != before) made->note(*place.message, *field);
     if (entry == nullptr) {
       const std::string counted = make ? "; entries of " + field->name() + " are counted from 1, the next is " +
                                              std::to_string(r->FieldSize(*place.message, field) + 1)
@@ -264,33 +284,38 @@ std::vector<std::string> names_in(const Message& config, const std::string& list
   return names;
 }
 
+namespace {
+
+Result<void> set_at(const Place& place, const Words& words) {
+  if (place.field == nullptr) return {};
+  const FieldDescriptor& field = *place.field;
+  if (field.message_type() != nullptr) return fail("name the " + field.name() + " to set");
+  if (words.back() == field.name() && (words.size() < 2 || words[words.size() - 2] != field.name()))
+    return fail(field.name() + " needs a value: " + field.options().GetExtension(v1::help));
+  const std::string problem = value_problem(field, words.back());
+  if (!problem.empty()) return fail(problem);
+  const std::string word = fixed_values(field).empty() ? words.back() : lower(words.back());
+  if (!field.is_repeated() || value_index(*place.message, field, word) < 0) put(*place.message, field, word);
+  return {};
+}
+
+}  // namespace
+
 Result<void> set(Message& config, const Words& words) {
   if (words.empty()) return fail("set what? possible are " + fields_of(*config.GetDescriptor()));
-  // On a copy: half a path must not stay behind when its end is wrong.
-  const std::unique_ptr<Message> changed(config.New());
-  changed->CopyFrom(config);
-  const auto place = follow(*changed, words, true);
-  if (!place) return fail(place.error().message);
-  if (place->field != nullptr) {
-    const FieldDescriptor& field = *place->field;
-    if (field.message_type() != nullptr) return fail("name the " + field.name() + " to set");
-    if (words.back() == field.name() && (words.size() < 2 || words[words.size() - 2] != field.name()))
-      return fail(field.name() + " needs a value: " + field.options().GetExtension(v1::help));
-    const std::string problem = value_problem(field, words.back());
-    if (!problem.empty()) return fail(problem);
-    const std::string word = fixed_values(field).empty() ? words.back() : lower(words.back());
-    if (!field.is_repeated() || value_index(*place->message, field, word) < 0) put(*place->message, field, word);
-  }
-  config.GetReflection()->Swap(&config, changed.get());
-  return {};
+  Made made;
+  const auto place = follow(config, words, &made);
+  Result<void> done = place ? set_at(*place, words) : fail(place.error().message);
+  if (!done) made.undo();  // half a path must not stay behind when its end is wrong
+  return done;
 }
 
 Result<void> remove(Message& config, const Words& words) {
   if (words.empty()) return fail("delete what? name it");
-  const auto place = follow(config, words, false);
+  const auto place = follow(config, words, nullptr);
   if (!place) return fail(place.error().message);
   if (place->field == nullptr) {  // an entry, or a block
-    const auto parent = follow(config, Words(words.begin(), words.end() - (place->key.empty() ? 1 : 2)), false);
+    const auto parent = follow(config, Words(words.begin(), words.end() - (place->key.empty() ? 1 : 2)), nullptr);
     if (!parent) return fail(parent.error().message);
     if (place->key.empty()) {
       parent->message->GetReflection()->ClearField(parent->message, place->via);
@@ -331,13 +356,13 @@ Result<std::string> change_commands(const Message& before, const Message& after)
   // Of what is gone the largest part: an entry, not each of its values. What only changed is set below.
   for (const Words& line : old_lines) {
     if (is.contains(line)) continue;
-    const auto place = follow(*copy, line, false);
+    const auto place = follow(*copy, line, nullptr);
     const bool one_value = place && place->field != nullptr && !place->field->is_repeated();
     if (one_value && in_after(Words(line.begin(), line.end() - 1))) continue;
     for (std::size_t size = 1; size <= line.size(); ++size) {
       const Words path(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(size));
       if (in_after(path)) continue;
-      const auto part = follow(*copy, path, false);
+      const auto part = follow(*copy, path, nullptr);
       const bool whole_list = part && part->field != nullptr && part->field->message_type() != nullptr;
       if (whole_list || !remove(*copy, path)) continue;  // others may have added to it
       commands += "delete " + join(path) + "\n";
@@ -355,13 +380,13 @@ Result<std::string> change_commands(const Message& before, const Message& after)
 }
 
 Result<unsigned> rename(Message& config, const Words& words, const std::string& name) {
-  const auto place = follow(config, words, false);
+  const auto place = follow(config, words, nullptr);
   if (!place) return fail(place.error().message);
   const FieldDescriptor* key =
       place->field == nullptr && !place->key.empty() ? key_field(*place->message->GetDescriptor()) : nullptr;
   if (key == nullptr) return fail(join(words) + " has no name to change");
   if (const std::string problem = value_problem(*key, name); !problem.empty()) return fail(problem);
-  const auto parent = follow(config, Words(words.begin(), words.end() - 2), false);
+  const auto parent = follow(config, Words(words.begin(), words.end() - 2), nullptr);
   if (!parent) return fail(parent.error().message);
   if (index_of(*parent->message, *place->via, name) >= 0)
     return fail("there is a " + place->via->name() + " " + name + " already");

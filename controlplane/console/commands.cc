@@ -240,11 +240,13 @@ void Commands::add_capture() {
 }
 
 void Commands::add_machine() {
-  CLI::App* ping_command = app.add_subcommand("ping", "from this box to an address");
+  CLI::App* ping_command =
+      app.add_subcommand("ping", "from this box to an address, by the kernel's own routes: the management side");
   ping_command->add_option("address", address, "IPv4 or IPv6 address")->required();
   ping_command->add_option("--count", pings)->check(CLI::Range(1, 100))->capture_default_str();
   actions[ping_command] = [this](Client& client) { return ping(client, address, pings); };
-  CLI::App* trace_command = app.add_subcommand("traceroute", "the way from this box to an address");
+  CLI::App* trace_command =
+      app.add_subcommand("traceroute", "the way from this box to an address, by the kernel's own routes");
   trace_command->add_option("address", address, "IPv4 or IPv6 address")->required();
   actions[trace_command] = [this](Client& client) { return traceroute(client, address); };
   CLI::App* bundle = app.add_subcommand("support-bundle", "all that a second engineer needs, without secrets");
@@ -278,6 +280,11 @@ Commands::Commands() {
   add_explain();
   add_capture();
   add_machine();
+  // Last: a subcommand takes the footer that stands when it is made.
+  app.footer(
+      "Before the command:\n"
+      "  --management SOCKET|HOST:PORT   the box to talk to; without it this one\n"
+      "  --cert FILE --key FILE --ca FILE   with HOST:PORT: who you are, and who signed the box's certificate (PEM)");
 }
 
 }  // namespace headgate::console
