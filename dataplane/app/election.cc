@@ -318,7 +318,7 @@ bool Election::proven(const Entry& entry, Nanos now) const {
 }
 
 void Election::tend(Entry& entry, Nanos now) {
-  if (entry.group.next_deadline() > now) return;
+  if (entry.group.next_deadline() > now) return entry.group.idle(now);
   const std::uint64_t withheld = entry.group.status().withheld;
   entry.group.advance(proven(entry, now), now);
   if (entry.group.status().withheld != withheld) {

@@ -123,10 +123,12 @@ void Group::promote(Nanos now) {
 
 // The peer lives and is not active, as far as we know: it may take the group in this moment, too. So may one of which
 // nothing is known, unless it was heard as active and fell silent since: both boxes may just have started, or gone on
-// after a stop. We claim it, and wait for what it has to say before the first frame is forwarded.
+// after a stop. And so may one that yielded when we did. We claim it, and wait for what it has to say before the first
+// frame is forwarded.
 void Group::contend(Nanos now) {
-  const bool may_take = input_.peer == PeerState::backup || (input_.peer == PeerState::unknown && !due_heard_);
-  if (!config_.has_peer || !may_take || peer_resigned_) return;
+  const bool known = input_.peer == PeerState::backup, unheard = input_.peer == PeerState::unknown && !due_heard_;
+  const bool may_take = peer_resigned_ ? yielded_lately(now) : known || unheard;
+  if (!config_.has_peer || !may_take) return;
   guard_until_ = now + kClaimDelay;
   guard_limit_ = now + (kDownIntervals + 1) * learned_;
 }

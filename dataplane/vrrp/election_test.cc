@@ -150,6 +150,33 @@ TEST(PromotionTable, WithoutAWordOfThePeerSinceOurOwnStartOrStopItMayTakeItInThe
   EXPECT_TRUE(fell_silent.forwards());
 }
 
+TEST(PromotionTable, WhenBothYieldedAtOnceBothClaimBeforeOneForwards) {
+  Bench box;
+  box.become_backup();
+  box.hear(90);
+  box.run(kDown);
+  ASSERT_TRUE(box.forwards());
+  box.hear(150);  // better than ours: we yield; and so did it, before it heard that
+  ASSERT_EQ(box.role(), Role::backup);
+  box.run(200 * kMs);
+  box.hear(0);
+  box.run(100 * kMs);
+  EXPECT_EQ(box.role(), Role::active);
+  EXPECT_EQ(box.cause(), "the peer resigned, priority 0");
+  EXPECT_TRUE(box.forwards());
+  Bench other;
+  other.become_backup();
+  other.hear(90);
+  other.run(kDown);
+  other.hear(150);
+  other.run(150 * kMs);
+  other.hear(0);
+  while (other.role() != Role::active) other.run(kMs);
+  EXPECT_FALSE(other.forwards());
+  other.hear(150);
+  EXPECT_EQ(other.role(), Role::backup);
+}
+
 TEST(PromotionTable, WhenTheHaLinkFallsSilentAmongTurnsTheDownIntervalBeginsAnew) {
   Bench box;
   box.input({.peer = PeerState::backup});

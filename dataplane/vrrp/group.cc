@@ -59,7 +59,7 @@ void Group::configure(GroupConfig config, Nanos now) {
   update_solo(now);
   settle_fault(now);
   update_ready(now);
-  finish(now);
+  finish_told(now);
 }
 
 void Group::keep_routers(const GroupConfig& old, Nanos now) {
@@ -96,6 +96,12 @@ void Group::finish(Nanos now) {
   status_.priority = priority();
   status_.interval = lease_.running() ? lease_.advertised() : interval_;
   expected_ = std::max(next_deadline(), now);
+}
+
+void Group::finish_told(Nanos now) {
+  const Nanos known = expected_;
+  finish(now);
+  expected_ = std::min(expected_, known);
 }
 
 void Group::say(const char* format, ...) {
@@ -151,7 +157,7 @@ void Group::input(const Input& input, Nanos now) {
   if (input.yield && !old.yield && status_.role == Role::active && somebody) yield(now);
   update_solo(now);
   update_ready(now);
-  finish(now);
+  finish_told(now);
 }
 
 // Whoever waits for his down interval has his turn before we take it again: the longest one is 4 intervals.

@@ -101,10 +101,11 @@ struct Input {
   bool take = false;          // the peer is about to yield: its priority 0 promotes at once
   PeerState peer = PeerState::unknown;
   // With PeerState::active: what was left of its lease when it said so; two intervals when it became active and no
-  // advert was accepted yet. While that holds (two intervals at least, since it may be renewed at once), and an interval
-  // more, until the next claim is due, we never promote ourselves, whatever else is missing: say it anew as often as the
-  // peer's dataplane does, and only then. An active peer whose lease is over is `unknown`. 0: the peer does not say. Then its word holds for three intervals from the change to `active` on and no
-  // longer, or a stopped dataplane under a living control plane would keep the group for ever.
+  // advert was accepted yet. While that holds (two intervals at least: it may be renewed at once), and an interval
+  // more, until the next claim is due, we never promote ourselves, whatever else is missing: say it anew as often as
+  // the peer's dataplane does, and only then. An active peer whose lease is over is `unknown`. 0: the peer does not
+  // say. Then its word holds for three intervals from the change to `active` on and no longer, or a stopped dataplane
+  // under a living control plane would keep the group for ever.
   Nanos peer_lease = 0;
   Witness witness = Witness::none;
 };
@@ -184,6 +185,9 @@ class Group {
   // Requires: everything that waited in queues was given to received() and input() before, so that a box that was
   // stopped learns who took over before it believes in its own lease.
   void advance(bool progress, Nanos now);
+  // The caller of advance() looked, and nothing is due. What it does not do for longer than its deadlines allow counts
+  // as a stop, whatever input() and configure() were told by other threads meanwhile.
+  void idle(Nanos now);
   Nanos next_deadline() const;
 
   // In order. Cleared by the next call of anything above but odd(): to be done once, after each call.
@@ -204,8 +208,9 @@ class Group {
   };
 
   // group.cc: what everything else stands on
-  void begin(Nanos now);   // of each event: clears the actions, notices that we were stopped
-  void finish(Nanos now);  // of each event: what the status says
+  void begin(Nanos now);        // of each event: clears the actions, notices that we were stopped
+  void finish(Nanos now);       // of each event: what the status says
+  void finish_told(Nanos now);  // the same, of one that does not come from the caller of advance()
   [[gnu::format(printf, 2, 3)]] void say(const char* format, ...);
   void become(Role role, Nanos now);  // Requires: say() before
   void enter_backup(Nanos now);
@@ -253,6 +258,7 @@ class Group {
   Nanos turn(bool witness_silent) const;
   void say_why_promoted(Nanos now);
   void promote(Nanos now);
+  bool yielded_lately(Nanos now) const { return stepped_down_ != 0 && now < stepped_down_ + 4 * interval_; }
   void contend(Nanos now);
   void rival(Nanos now);
   void preempt(Nanos now);

@@ -59,6 +59,7 @@ void Bench::advance() {
 
 void Bench::run(Nanos span) {
   const Nanos end = now_ + span;
+  if (group_.next_deadline() > now_) group_.idle(now_);
   for (unsigned turns = 0; group_.next_deadline() <= end; ++turns) {
     HEADGATE_CHECK(turns < 10'000'000);
     now_ = std::max(now_, group_.next_deadline());

@@ -143,6 +143,22 @@ TEST(Lease, ABackupWithoutProgressDoesNotPromote) {
   EXPECT_EQ(box.role(), Role::active);
 }
 
+TEST(Lapse, TheThreadThatStandsStillIsSeenWhateverIsToldMeanwhile) {
+  Bench box;
+  box.become_backup();
+  for (int i = 0; i < 100; ++i) {  // by another thread
+    box.run_stopped(50 * kMs);
+    box.input({.peer = PeerState::active, .peer_lease = 200 * kMs});
+  }
+  box.run_stopped(350 * kMs);
+  box.hear(0);  // waited since, with what came after it
+  EXPECT_EQ(box.role(), Role::backup);
+  box.hear(150);
+  box.advance();
+  box.run_hearing(10 * kSecond, 150);
+  EXPECT_EQ(box.role(), Role::backup);
+}
+
 TEST(Lapse, AShortStopGoesOnAndIsCounted) {
   Bench box = active_bench();
   box.run_stopped(250 * kMs);

@@ -98,7 +98,7 @@ void Group::believe_resignation(Nanos now) {
   }
   if (status_.role != Role::backup) return;
   // Just after we stepped down ourselves, it is an echo of that: two boxes that both yield must not both take at once.
-  const bool echo = stepped_down_ != 0 && now < stepped_down_ + 4 * interval_;
+  const bool echo = yielded_lately(now);
   const bool only_two = config_.has_peer || input_.take;
   const Nanos due = only_two && !echo ? now : now + skew();
   due_ = peer_resigned_ ? std::min(due_, due) : due;
@@ -108,7 +108,9 @@ void Group::believe_resignation(Nanos now) {
 void Group::hear_claim(std::size_t router, const Advert& advert, Nanos now) {
   peer_gone_ = false;
   // The peer of a pair that resigned comes back after some intervals at the earliest: this was sent before it resigned.
-  const bool overtaken = config_.has_peer && peer_resigned_at_ != 0 && now < peer_resigned_at_ + interval_;
+  // Unless we yielded, too: then the skew time is all that it waits.
+  const bool too_soon = peer_resigned_at_ != 0 && now < peer_resigned_at_ + interval_;
+  const bool overtaken = config_.has_peer && too_soon && !yielded_lately(now);
   if (overtaken && (status_.role == Role::active || peer_resigned_)) return;
   if (status_.role == Role::active) return hear_while_active(router, advert, now);
   heard_at_ = now;

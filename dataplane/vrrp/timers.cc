@@ -31,6 +31,11 @@ void Group::advance(bool progress, Nanos now) {
   finish(now);
 }
 
+void Group::idle(Nanos now) {
+  begin(now);
+  expected_ = std::max(next_deadline(), now);
+}
+
 Nanos Group::next_deadline() const {
   switch (status_.role) {
     case Role::starting:
