@@ -159,6 +159,26 @@ TEST(Lapse, TheThreadThatStandsStillIsSeenWhateverIsToldMeanwhile) {
   EXPECT_EQ(box.role(), Role::backup);
 }
 
+TEST(Lapse, ABackupThatIsLateWaitsForWordsThatWaited) {
+  const auto late = [] {
+    Bench box;
+    box.become_backup();
+    box.hear(150);
+    box.run(kDown - kMs);
+    box.run_stopped(50 * kMs);
+    box.advance();
+    EXPECT_EQ(box.role(), Role::backup);
+    return box;
+  };
+  Bench alone = late();
+  alone.run(kLate);
+  EXPECT_EQ(alone.role(), Role::active);
+  Bench told = late();
+  told.input({.peer = PeerState::active, .peer_lease = 200 * kMs});
+  told.run(kLate);
+  EXPECT_EQ(told.role(), Role::backup);
+}
+
 TEST(Lapse, AShortStopGoesOnAndIsCounted) {
   Bench box = active_bench();
   box.run_stopped(250 * kMs);

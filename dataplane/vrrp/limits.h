@@ -17,6 +17,9 @@ inline constexpr unsigned kLeaseIntervals = 2;            // less than what the 
 inline constexpr unsigned kAnnouncements = 3;             // adverts that announce a longer interval
 inline constexpr Nanos kDoubledUpTo = 20 * kMillisecond;  // intervals: two adverts in each
 
+// So late for a deadline, and a backup waits for as long once more: what it was told may not have been read yet.
+inline constexpr Nanos kLate = 10 * kMillisecond;
+
 // How long after a box became active its peer knows it by the HA link, at most: two processes and a cable. Boxes that
 // see each other only there, and neither of them active, wait for so much longer by each step of priority below 255.
 inline constexpr Nanos kClaimDelay = 4 * kMillisecond;

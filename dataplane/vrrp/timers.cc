@@ -68,6 +68,10 @@ void Group::advance_backup(Nanos now) {
     peer_gone_ = peer_resigned_ = false;
     due_ = std::max(due_, now + down_interval());
     ready_since_ = kNever;
+  } else if (now > expected_ + kLate && !stopped_before_) {
+    // Late, and perhaps not alone: a claim that came by the HA link may wait in this box, too.
+    stopped_before_ = true;
+    due_ = std::max(due_, now + kLate);
   }
   retry_at_ = 0;
   update_ready(now);
