@@ -31,6 +31,7 @@ from .share import favour
 FAULT_NAMES = ("kill9", "sigstop", "cut", "switch", "control")
 INTERVALS_MS = (10, 100)
 BUSY_MS = 10        # a gap beside it that spoils a run
+SPOILT_MAX = 0.05   # of all runs; above that the machine was too busy for figures to be relied on
 TRIES_MAX = 20      # of one run
 ECHO_PORT = 7007
 SERVICE, VIP = 100, 200  # numbers on the front network, of ours and keepalived's
@@ -243,5 +244,7 @@ def measure(preset: str, runs: int, faults: list[str], intervals_ms: list[int]) 
 
 
 def show(row: dict[str, Any]) -> None:
+    spoilt = row["runs_discarded"] / (row["runs"] + row["runs_discarded"])
+    warning = f"  {spoilt:.0%} of the runs were spoilt, more than {SPOILT_MAX:.0%}" if spoilt > SPOILT_MAX else ""
     print(f"{row['who']:11} {row['fault']:8} {row['interval_ms']:5} ms {row['runs']:5} {row['runs_discarded']:9} "
-          f"{row['gap_ms_p50']:5.1f} ms {row['gap_ms_p99']:5.1f} ms {row['dual_active_ms_max']:9.2f} ms", flush=True)
+          f"{row['gap_ms_p50']:5.1f} ms {row['gap_ms_p99']:5.1f} ms {row['dual_active_ms_max']:9.2f} ms{warning}", flush=True)
