@@ -9,7 +9,7 @@
 #include "controlplane/api/options.pb.h"
 #include "controlplane/config/print.h"
 #include "controlplane/config/tree.h"
-#include "dataplane/base/test_seed.h"
+#include "tests/seed.h"
 
 namespace headgate::config {
 namespace {

@@ -11,7 +11,7 @@
 #include "controlplane/console/names.h"
 #include "controlplane/console/pairing.h"
 #include "controlplane/console/table.h"
-#include "dataplane/base/test_seed.h"
+#include "tests/seed.h"
 
 namespace headgate::console {
 namespace {

@@ -3,7 +3,7 @@
 #include <random>
 
 #include "controlplane/failover/test_pair.h"
-#include "dataplane/base/test_seed.h"
+#include "tests/seed.h"
 
 namespace headgate::failover {
 namespace {

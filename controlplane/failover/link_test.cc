@@ -7,7 +7,7 @@
 
 #include "controlplane/failover/link_words.h"
 #include "controlplane/failover/test_boxes.h"
-#include "dataplane/base/test_seed.h"
+#include "tests/seed.h"
 
 namespace headgate::failover {
 namespace {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "dataplane/balance/balancer.h"
-#include "dataplane/base/test_seed.h"
 #include "dataplane/snapshot/testing.h"
+#include "tests/seed.h"
 
 namespace headgate::balance::testing {
 

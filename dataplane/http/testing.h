@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/base/test_seed.h"
 #include "dataplane/http/chunked.h"
 #include "dataplane/http/request_parser.h"
 #include "dataplane/http/response_parser.h"
+#include "tests/seed.h"
 
 namespace headgate::http::testing {
 

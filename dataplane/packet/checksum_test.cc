@@ -7,8 +7,8 @@
 
 #include "dataplane/base/byte_order.h"
 #include "dataplane/base/rng.h"
-#include "dataplane/base/test_seed.h"
 #include "dataplane/packet/testing.h"
+#include "tests/seed.h"
 
 namespace headgate::packet {
 namespace {

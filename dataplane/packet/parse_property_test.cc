@@ -1,12 +1,11 @@
 // What holds for every frame: nothing outside is read, and a shorter view never gives a different answer.
 #include <gtest/gtest.h>
 
-
 #include "dataplane/base/rng.h"
-#include "dataplane/base/test_seed.h"
 #include "dataplane/packet/build.h"
 #include "dataplane/packet/packet_info.h"
 #include "dataplane/packet/testing.h"
+#include "tests/seed.h"
 
 namespace headgate::packet {
 namespace {

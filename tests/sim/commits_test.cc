@@ -1,11 +1,12 @@
 // Random commits while traffic flows; nobody may notice. HEADGATE_COMMITS=N makes N commits (default 100);
 // HEADGATE_SEED=S replays seed S, which is drawn anew each run otherwise.
-#include "dataplane/base/test_seed.h"
 #include "tests/sim/commits.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+
+#include "tests/seed.h"
 
 namespace headgate::sim {
 namespace {

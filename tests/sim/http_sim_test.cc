@@ -10,9 +10,9 @@
 #include <bit>
 #include <cstdlib>
 
-#include "dataplane/base/test_seed.h"
 #include "dataplane/http/chunked.h"
 #include "dataplane/http/response_parser.h"
+#include "tests/seed.h"
 #include "tests/sim/http_net.h"
 
 namespace headgate::sim {

@@ -6,8 +6,8 @@
 #include <bit>
 #include <cstdlib>
 
-#include "dataplane/base/test_seed.h"
 #include "dataplane/tcp/isn.h"
+#include "tests/seed.h"
 #include "tests/sim/tcp_net.h"
 #include "tests/sim/tcp_relay.h"
 #include "tests/sim/tcp_talk.h"

@@ -1,6 +1,5 @@
 // Random schedules of faults for two boxes. HEADGATE_SCHEDULES=N runs N of each kind (default 200); HEADGATE_SEED=S
 // runs the one of seed S, which a failure prints. Seeds are drawn anew each run otherwise.
-#include "dataplane/base/test_seed.h"
 #include "tests/sim/vrrp_pair.h"
 
 #include <gtest/gtest.h>
@@ -11,6 +10,8 @@
 #include <cstdlib>
 #include <ctime>
 #include <map>
+
+#include "tests/seed.h"
 
 namespace {
 std::time_t wall_clock_ahead = 0;  // seconds, of everybody in this program who asks for the time of day

@@ -1,10 +1,11 @@
-#include "dataplane/base/test_seed.h"
 #include "tests/wire/direction.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <string>
+
+#include "tests/seed.h"
 
 namespace headgate::wire {
 namespace {

@@ -7,8 +7,8 @@
 
 namespace headgate {
 
-// HEADGATE_BASE_SEED, which tools/test derives from the commit, so that two runs of one commit are the same run; without
-// it another each time.
+// HEADGATE_BASE_SEED, which tools/test derives from the commit, so that two runs of one commit are the same run;
+// without it another each time.
 inline std::uint64_t base_seed() {
   const char* const given = std::getenv("HEADGATE_BASE_SEED");
   return given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
