@@ -1,14 +1,21 @@
 #include "controlplane/console/terminal.h"
 
+#include <fcntl.h>
 #include <histedit.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <cwchar>
 
 namespace headgate::console {
 namespace {
@@ -64,6 +71,82 @@ unsigned char on_tab(EditLine* editor, int) {
   return CC_REDISPLAY;
 }
 
+// Signals while a line is edited. libedit's own handlers lose one that comes between the prompt and read(), and so does
+// read() one that another thread takes: the descriptor is readable until somebody looked.
+std::atomic<bool> interrupted{false}, resized{false}, continued{false};
+
+int signal_descriptor() {
+  static const int descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return descriptor;
+}
+
+void on_signal(int number) {
+  const int before = errno;
+  (number == SIGINT ? interrupted : number == SIGWINCH ? resized : continued) = true;
+  const std::uint64_t one = 1;
+  static_cast<void>(!::write(signal_descriptor(), &one, sizeof one));
+  errno = before;
+}
+
+void watch_signals() {
+  signal_descriptor();  // made before the handler can run
+  struct sigaction action{};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;  // of what a command does; poll() ends in any case
+  for (const int number : {SIGINT, SIGWINCH, SIGCONT}) ::sigaction(number, &action, nullptr);
+}
+
+// True when it ends the line.
+bool heed_signals(EditLine* editor) {
+  std::uint64_t count = 0;
+  static_cast<void>(!::read(signal_descriptor(), &count, sizeof count));
+  if (resized.exchange(false)) el_resize(editor);
+  if (continued.exchange(false)) {
+    el_set(editor, EL_PREP_TERM, 1);
+    el_set(editor, EL_REFRESH);
+  }
+  return interrupted.exchange(false);
+}
+
+// The terminal once more, so that read() can return at once without making the shell's standard input do so: Ctrl-C
+// empties the queue, also of what poll() has just seen there.
+int terminal_descriptor() {
+  static const int descriptor = [] {
+    const char* const name = ::ttyname(STDIN_FILENO);
+    const int opened = name == nullptr ? -1 : ::open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return opened >= 0 ? opened : STDIN_FILENO;
+  }();
+  return descriptor;
+}
+
+// The next byte; 0 at the end of input, -1 with errno: EINTR is Ctrl-C.
+int next_byte(EditLine* editor, char& out) {
+  for (;;) {
+    pollfd wanted[2] = {{terminal_descriptor(), POLLIN, 0}, {signal_descriptor(), POLLIN, 0}};
+    if (::poll(wanted, 2, -1) < 0 && errno != EINTR) return -1;
+    if (heed_signals(editor)) {
+      errno = EINTR;
+      return -1;
+    }
+    if (wanted[0].revents == 0) continue;
+    const auto got = static_cast<int>(::read(terminal_descriptor(), &out, 1));
+    if (got >= 0 || (errno != EINTR && errno != EAGAIN)) return got;
+  }
+}
+
+int next_character(EditLine* editor, wchar_t* out) {
+  std::mbstate_t state{};
+  for (;;) {
+    char byte = 0;
+    if (const int got = next_byte(editor, byte); got <= 0) return got;
+    const std::size_t length = std::mbrtowc(out, &byte, 1, &state);
+    if (length == static_cast<std::size_t>(-2)) continue;  // more bytes follow
+    if (length == static_cast<std::size_t>(-1)) *out = static_cast<unsigned char>(byte);
+    if (length == 0) *out = 0;
+    return 1;
+  }
+}
+
 std::string history_file() {
   const char* home = std::getenv("HOME");
   return home == nullptr ? "" : std::string(home) + "/.headgate_history";
@@ -117,19 +200,21 @@ int interact(Session& session) {
   el_set(editor, EL_CLIENTDATA, &screen);
   el_set(editor, EL_PROMPT, prompt_of);
   el_set(editor, EL_EDITOR, "emacs");
-  el_set(editor, EL_SIGNAL, 1);
+  el_set(editor, EL_SIGNAL, 0);
+  el_set(editor, EL_GETCFN, next_character);
   el_set(editor, EL_HIST, ::history, history);
   el_set(editor, EL_ADDFN, "headgate-tab", "complete the word", on_tab);
   el_set(editor, EL_ADDFN, "headgate-help", "what can follow", on_help);
   el_set(editor, EL_BIND, "^I", "headgate-tab", nullptr);
   el_set(editor, EL_BIND, "?", "headgate-help", nullptr);
   el_set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
-  std::signal(SIGINT, SIG_IGN);  // Ctrl-C is for the line (libedit has its own handler) or the command (interrupt.h)
+  watch_signals();  // while a command runs, Ctrl-C is for that (interrupt.h), or for nobody
   int count = 0;
   while (!session.done()) {
+    interrupted = false;
     const char* line = el_gets(editor, &count);
     if (line == nullptr && count < 0 && errno == EINTR) {  // Ctrl-C: the line is dropped, and no more
-      std::printf("\n");
+      std::printf("^C\n");
       continue;
     }
     if (line == nullptr || count <= 0) {  // end of input: out of configure mode first
