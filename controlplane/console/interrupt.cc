@@ -1,29 +1,22 @@
 #include "controlplane/console/interrupt.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <csignal>
-#include <cstdint>
+
+#include "controlplane/console/wakeup.h"
 
 namespace headgate::console {
 namespace {
 
-// A handler is told nothing but the signal's number: what it writes to must be known to the file. Never closed.
-int wake_descriptor() {
-  static const int descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return descriptor;
+// A handler is told nothing but the signal's number: what it writes to must be known to the file.
+const Wakeup& woken() {
+  static const Wakeup wakeup;
+  return wakeup;
 }
 
 void wake(int) {
-  const std::uint64_t one = 1;
-  static_cast<void>(!::write(wake_descriptor(), &one, sizeof one));
-}
-
-void drain() {
-  std::uint64_t count = 0;
-  static_cast<void>(!::read(wake_descriptor(), &count, sizeof count));
+  woken().set();
 }
 
 struct sigaction& before() {
@@ -34,7 +27,7 @@ struct sigaction& before() {
 }  // namespace
 
 Interrupt::Interrupt(grpc::ClientContext* call) {
-  wake_descriptor();  // made before the handler can run
+  woken();  // made before the handler can run
   watcher_ = std::thread([this, call] { watch(call); });
   struct sigaction action{};
   action.sa_handler = wake;
@@ -46,14 +39,14 @@ Interrupt::~Interrupt() {
   done_ = true;
   wake(SIGINT);
   watcher_.join();
-  drain();  // for the next one
+  woken().clear();  // for the next one
 }
 
 void Interrupt::watch(grpc::ClientContext* call) {
   while (!done_) {
-    pollfd descriptor{wake_descriptor(), POLLIN, 0};
+    pollfd descriptor{woken().descriptor(), POLLIN, 0};
     ::poll(&descriptor, 1, -1);
-    drain();
+    woken().clear();
     if (done_) return;
     {
       const std::scoped_lock lock(mutex_);

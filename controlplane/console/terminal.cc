@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <histedit.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,11 +10,12 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <cwchar>
+
+#include "controlplane/console/wakeup.h"
 
 namespace headgate::console {
 namespace {
@@ -75,21 +75,18 @@ unsigned char on_tab(EditLine* editor, int) {
 // read() one that another thread takes: the descriptor is readable until somebody looked.
 std::atomic<bool> interrupted{false}, resized{false}, continued{false};
 
-int signal_descriptor() {
-  static const int descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return descriptor;
+const Wakeup& signalled() {
+  static const Wakeup wakeup;
+  return wakeup;
 }
 
 void on_signal(int number) {
-  const int before = errno;
   (number == SIGINT ? interrupted : number == SIGWINCH ? resized : continued) = true;
-  const std::uint64_t one = 1;
-  static_cast<void>(!::write(signal_descriptor(), &one, sizeof one));
-  errno = before;
+  signalled().set();
 }
 
 void watch_signals() {
-  signal_descriptor();  // made before the handler can run
+  signalled();  // made before the handler can run
   struct sigaction action{};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // of what a command does; poll() ends in any case
@@ -98,8 +95,7 @@ void watch_signals() {
 
 // True when it ends the line.
 bool heed_signals(EditLine* editor) {
-  std::uint64_t count = 0;
-  static_cast<void>(!::read(signal_descriptor(), &count, sizeof count));
+  signalled().clear();
   if (resized.exchange(false)) el_resize(editor);
   if (continued.exchange(false)) {
     el_set(editor, EL_PREP_TERM, 1);
@@ -122,7 +118,7 @@ int terminal_descriptor() {
 // The next byte; 0 at the end of input, -1 with errno: EINTR is Ctrl-C.
 int next_byte(EditLine* editor, char& out) {
   for (;;) {
-    pollfd wanted[2] = {{terminal_descriptor(), POLLIN, 0}, {signal_descriptor(), POLLIN, 0}};
+    pollfd wanted[2] = {{terminal_descriptor(), POLLIN, 0}, {signalled().descriptor(), POLLIN, 0}};
     if (::poll(wanted, 2, -1) < 0 && errno != EINTR) return -1;
     if (heed_signals(editor)) {
       errno = EINTR;
